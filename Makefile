@@ -46,7 +46,7 @@ help:
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
-	@echo 'make generated  completions/ and docs/man/, from the arguments'
+	@echo 'make generated  completions/, docs/man/ and the dashboard of share/'
 	@echo 'make clean      remove what was built and installed'
 	@echo 'make distclean  remove the downloads and target/ as well'
 
@@ -69,6 +69,13 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 .venv/.stamp-collector: $(REQUIREMENTS)/collector.txt | .venv/.stamp-tools
 	@$(PIP) install --only-binary rotel -r $< || \
 	  echo 'LEFT OUT: the collector rotel because it cannot be installed here'
+	touch $@
+
+# ClickHouse's engine, for `make test-all`: what the queries of share/clickhouse
+# are run by.
+.venv/.stamp-clickhouse: $(REQUIREMENTS)/clickhouse.txt | .venv/.stamp-tools
+	@$(PIP) install --only-binary chdb-core -r $< || \
+	  echo 'LEFT OUT: ClickHouse because chdb-core cannot be installed here'
 	touch $@
 
 # One Mercurial as a wheel: downloaded where there is one for this platform,
@@ -99,7 +106,7 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 .cache/wheel-inputs: FORCE
 	@mkdir -p $(@D)
 	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext completions \
-	  docs/man $(wildcard .cargo) \
+	  docs/man share $(wildcard .cargo) \
 	  -type f ! -name '*.pyc' ! -path 'rust/*/tests/*' \
 	  -exec cksum {} + | LC_ALL=C sort >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -165,10 +172,10 @@ test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
 test-all: ARGS += --tier all
-test-all: test
+test-all: .venv/.stamp-clickhouse test
 
 soak: ARGS += --tier soak
-soak: test
+soak: .venv/.stamp-clickhouse test
 
 bench: venv .venv/.stamp-collector
 	.venv/bin/python bench/run.py $(ARGS)
@@ -189,8 +196,9 @@ fuzz:
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
 
-# What shells and man are told of the arguments is in the tree; a test compares
-# (rust/uilog-cli/tests/generated.rs).
+# What shells and man are told of the arguments is in the tree, and so is the
+# dashboard of the queries; tests compare (rust/uilog-cli/tests/generated.rs,
+# tests/test_clickhouse.py).
 UILOG := cargo run --quiet --locked --package uilog-cli --
 generated:
 	rm -f completions/* docs/man/*
@@ -198,6 +206,7 @@ generated:
 	$(UILOG) generate completions zsh >completions/_uilog
 	$(UILOG) generate completions fish >completions/uilog.fish
 	$(UILOG) generate man docs/man
+	$(PYTHON) tests/tools/dashboard.py
 
 ## Lint; `make -k lint` goes on after a failure
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from figures import NS_PER_MS, NS_PER_US, Report, median, ms, ratio, us
 from fleet import environment_of
@@ -42,6 +43,8 @@ from otlp_receiver import Receiver
 
 AGENT = "uilog, agent = yes"
 EACH = "uilog, agent = no"
+# What the same needs at least.
+FLOOR = "bare system calls, in C (bench/floor.c)"
 # Events in a row, as in the part `event`.
 GROUP = 8
 CROWD = 1000
@@ -103,6 +106,64 @@ class Home:
         return total
 
 
+class Floor:
+    """the system calls that a first record needs, from hg to a collector"""
+
+    def __init__(self, program: Path, receiver: Receiver) -> None:
+        self._program = program
+        self._runtime = tempfile.mkdtemp(prefix="uilog-bench-", dir="/dev/shm")
+        self._spool = tempfile.mkdtemp(prefix="uilog-bench-")
+        port = urlsplit(receiver.url).port
+        self.agent = subprocess.Popen(
+            [
+                *(program, "serve", self._runtime, str(port)),
+                str(Path(self._spool) / "records"),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self.agent.stdout
+        assert self.agent.stdout.readline() == b"ready\n"
+
+    def first(self) -> list[float]:
+        """what it took until the agent was woken, in nanoseconds, and each
+        part of that"""
+        done = subprocess.run(
+            [self._program, "first", self._runtime],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        lines = done.stdout.splitlines()
+        return [float(line.split()[0]) * NS_PER_US for line in lines]
+
+    def is_idle(self) -> bool:
+        """whether all has been sent"""
+        return not os.listdir(self._spool)
+
+    def close(self) -> None:
+        assert self.agent.stdin and self.agent.stdout
+        self.agent.stdin.close()
+        self.agent.stdout.close()
+        self.agent.wait()
+        shutil.rmtree(self._runtime)
+        shutil.rmtree(self._spool)
+
+
+def _built_floor(lab: Lab, report: Report) -> Path | None:
+    """the program that shows what is needed at least, if it can be built"""
+    program = lab.directory / "floor"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        report.notes.append(
+            "LEFT OUT: the bare system calls, because there is no C compiler."
+        )
+        return None
+    source = Path(__file__).resolve().parent / "floor.c"
+    subprocess.run([compiler, "-O2", "-o", program, source], check=True)
+    return program
+
+
 def _await(receiver: Receiver, count: int) -> None:
     """wait until so many different records have come"""
     assert wait_until(lambda: receiver.store.count() >= count)
@@ -116,9 +177,10 @@ def run(lab: Lab) -> Report:
         "are in /dev/shm. What is compared is measured in turn, so that a "
         "busy machine is as busy for all.",
     )
+    floor = _built_floor(lab, report)
     with Receiver() as receiver:
-        _in_hg(lab, report, receiver)
-        _left_behind(lab, report, receiver)
+        _in_hg(lab, report, receiver, floor)
+        _left_behind(lab, report, receiver, floor)
     _connections(lab, report)
     _crowd(lab, report)
     report.notes.append(
@@ -155,14 +217,20 @@ def _home(lab: Lab, who: str, name: str, url: str = "") -> Iterator[Home]:
         shutil.rmtree(runtime)
 
 
-def _in_hg(lab: Lab, report: Report, receiver: Receiver) -> None:
+def _in_hg(
+    lab: Lab, report: Report, receiver: Receiver, floor: Path | None
+) -> None:
     """what the first record and the following cost hg's own thread"""
     rounds = lab.pick(40, 10)
     groups = lab.pick(25, 5)
     who = (NONE, AGENT, EACH, STOCK)
     first: dict[tuple[str, bool], list[float]] = {}
     row: dict[str, list[float]] = {}
+    ends: dict[str, list[float]] = {}
+    bare: list[float] = []
     for number in range(rounds):
+        if floor is not None:
+            bare.append(_bare_first(floor, receiver))
         for name in in_turn(who, number):
             with _home(lab, name, "hg", receiver.url) as home:
                 if name == AGENT:
@@ -175,9 +243,11 @@ def _in_hg(lab: Lab, report: Report, receiver: Receiver) -> None:
                     samples.append(float(result["first"]))
                 if number % 4 == 0 and name != STOCK:
                     result = lab.run_probe(
-                        home.environment, "ends", groups=groups, size=GROUP
+                        home.environment, "to_sinks", groups=groups, size=GROUP
                     )
-                    row.setdefault(name, []).extend(map(float, result["row"]))
+                    for found, kind in ((row, "event"), (ends, "end")):
+                        samples = found.setdefault(name, [])
+                        samples.extend(map(float, result[kind]["row"]))
     table = report.table(
         f"What records cost hg, µs (first: {rounds} processes each; in a row: "
         f"{len(row[AGENT])} in groups of {GROUP})",
@@ -187,6 +257,7 @@ def _in_hg(lab: Lab, report: Report, receiver: Receiver) -> None:
         "ratio to stock",
         "median, hg's own part done before",
         "in a row, median",
+        "ends of commands in a row, median",
     )
     stock = median(first[STOCK, False])
     for name in who:
@@ -195,6 +266,7 @@ def _in_hg(lab: Lab, report: Report, receiver: Receiver) -> None:
         in_row = row.get(name)
         if in_row:
             report.keep(f"in a row, {name}", in_row)
+            report.keep(f"ends in a row, {name}", ends[name])
         table.add(
             name,
             us(median(samples)),
@@ -202,7 +274,13 @@ def _in_hg(lab: Lab, report: Report, receiver: Receiver) -> None:
             ratio(median(samples), stock),
             us(median(first[name, True])),
             us(median(in_row)) if in_row else "",
+            us(median(ends[name])) if in_row else "",
         )
+    if bare:
+        report.keep(f"first record, {FLOOR}", bare)
+        base = ratio(median(bare), stock)
+        least = us(min(bare))
+        table.add(FLOOR, us(median(bare)), least, base, "", "", "")
     for what, samples, limit in (
         (
             "first record of a command, agent running",
@@ -221,11 +299,23 @@ def _in_hg(lab: Lab, report: Report, receiver: Receiver) -> None:
         )
 
 
-def _left_behind(lab: Lab, report: Report, receiver: Receiver) -> None:
+def _bare_first(program: Path, receiver: Receiver) -> float:
+    """nanoseconds of a first record's system calls, the agent asleep"""
+    floor = Floor(program, receiver)
+    try:
+        return floor.first()[0]
+    finally:
+        floor.close()
+
+
+def _left_behind(
+    lab: Lab, report: Report, receiver: Receiver, floor: Path | None
+) -> None:
     """processor time beyond hg's own, of commands with one record"""
     count, rounds = lab.pick(50, 10), lab.pick(5, 2)
     who = (AGENT, EACH, STOCK)
     found: dict[str, list[float]] = {}
+    bare: list[float] = []
     with adopting():
         for number in range(rounds):
             for name in in_turn(who, number):
@@ -233,6 +323,8 @@ def _left_behind(lab: Lab, report: Report, receiver: Receiver) -> None:
                     busy = _busy_beyond(lab, home, receiver, count)
                 found.setdefault(name, []).append(busy / count)
                 _reap(None)
+            if floor is not None:
+                bare.append(_busy_at_least(lab, floor, receiver, count) / count)
     table = report.table(
         "Processor time that a command with one record leaves behind: of every "
         f"process that outlives it ({count} commands `hg root`, one after the "
@@ -244,8 +336,8 @@ def _left_behind(lab: Lab, report: Report, receiver: Receiver) -> None:
         f"ratio to {EACH}",
     )
     base = median(found[EACH])
-    for name in who:
-        samples = found[name]
+    rows = [*found.items(), *([(FLOOR, bare)] if bare else [])]
+    for name, samples in rows:
         report.keep(f"left behind, {name}", samples)
         table.add(
             name,
@@ -289,6 +381,29 @@ def _busy_beyond(lab: Lab, home: Home, receiver: Receiver, count: int) -> float:
         busy += processor_time(agent) - before
         busy += _reap(agent)
     return busy
+
+
+def _busy_at_least(
+    lab: Lab, program: Path, receiver: Receiver, count: int
+) -> float:
+    """nanoseconds of an agent that does nothing but what it must, as many
+    commands long that log nothing themselves"""
+    floor = Floor(program, receiver)
+    environment = environment_of(
+        lab, lab.hgrc(NONE), lab.directory / "home-bare"
+    )
+    argv = [str(HG), "--cwd", str(lab.repository()), "root"]
+    try:
+        before = processor_time(floor.agent.pid)
+        for _ in range(count):
+            subprocess.run(
+                argv, env=environment, stdout=subprocess.DEVNULL, check=True
+            )
+            floor.first()
+        assert wait_until(floor.is_idle)
+        return float(processor_time(floor.agent.pid) - before)
+    finally:
+        floor.close()
 
 
 def _reap(spared: int | None) -> float:

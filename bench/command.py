@@ -29,20 +29,28 @@ from lab import (
     sizes_that_fit,
 )
 from startup import (
+    EMPTY,
     count_instructions,
     counts_instructions,
+    empty_extension,
     hg_without_collector,
 )
 
 WHO = (NONE, STOCK, OURS)
 # The same as no logging: what it seems to add is noise.
 AGAIN = "no logging, again"
-COMPARED = (NONE, AGAIN, STOCK, OURS)
+LOADED = "uilog, nothing configured"
+COMPARED = (NONE, AGAIN, STOCK, OURS, LOADED)
+SILENT = (NONE, AGAIN, LOADED)
 # What one of the scripts costs without anybody who starts it for an event.
 SHELL = "the script alone, sh -c"
+MB = 1 << 20
 
 WALL_RATIO = 1.012
 DISPATCHER_MS = 0.5
+LOADED_MILLIONS = 6.5
+BESIDE_BLACKBOX_MILLIONS = 2
+PEAK_MB = 0.5
 FIRST_US = 250
 # An upper bound of what is flat, with the machine's noise.
 FLAT = 1.5
@@ -59,6 +67,8 @@ class Samples:
     left: list[float] = field(default_factory=list)
     processes: list[float] = field(default_factory=list)
     faults: list[float] = field(default_factory=list)
+    # hg's own peak, in bytes.
+    peak: list[float] = field(default_factory=list)
 
     def everything(self) -> list[float]:
         return [own + left for own, left in zip(self.own, self.left)]
@@ -98,6 +108,7 @@ def _commands(lab: Lab) -> dict[str, Samples]:
         for who in WHO
     }
     commands[AGAIN] = commands[NONE]
+    commands[LOADED] = ([str(HG), "id"], lab.hg_environment(lab.hgrc(OURS)))
     commands[SHELL] = (["/bin/sh", "-c", MARK], lab.environment)
     for number in range(-1, rounds):
         for who in in_turn(list(commands), max(number, 0)):
@@ -106,7 +117,7 @@ def _commands(lab: Lab) -> dict[str, Samples]:
             samples = found[who] if number >= 0 else Samples()
             _one(argv, environment, repository, samples)
             ran = lab.count_marks() - before
-            if ran != (who not in (NONE, AGAIN)):
+            if ran != (who not in SILENT):
                 raise RuntimeError(f"{who}: {ran} scripts have run")
     return found
 
@@ -133,6 +144,7 @@ def _one(
     if process.returncode != 0:
         raise subprocess.CalledProcessError(process.returncode, argv)
     samples.own.append(_nanoseconds(usage))
+    samples.peak.append(usage.ru_maxrss * 1024)
     left, count, faults = 0.0, 0, 0
     while True:
         try:
@@ -204,6 +216,7 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
         count = median(found[who].processes)
         faults = median(found[who].faults)
         table.add(who, ms(left), ms(left - shell), f"{count:g}", f"{faults:g}")
+    _peaks(report, found)
     dispatcher = median(found[OURS].left) - shell
     report.target(
         "wall, ratio to no logging",
@@ -222,6 +235,23 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
         f"<= {DISPATCHER_MS} ms",
         f"{ms(dispatcher)} ms",
         dispatcher <= DISPATCHER_MS * NS_PER_MS,
+    )
+
+
+def _peaks(report: Report, found: dict[str, Samples]) -> None:
+    table = report.table("hg's peak memory, MB, medians", "who", "all", "added")
+    base = median(found[NONE].peak)
+    added = {}
+    for who in COMPARED:
+        peak = median(found[who].peak)
+        report.keep(f"peak, {who}", found[who].peak)
+        added[who] = (peak - base) / MB
+        table.add(who, f"{peak / MB:.2f}", f"{added[who]:+.2f}")
+    report.target(
+        "hg's peak memory, with a script",
+        f"<= +{PEAK_MB} MB",
+        f"{added[OURS]:+.2f} MB, stock {added[STOCK]:+.2f} MB",
+        added[OURS] <= PEAK_MB,
     )
 
 
@@ -281,8 +311,7 @@ def _instructions(lab: Lab, report: Report) -> None:
     counts = {}
     # The first command in a repository writes its caches.
     count_instructions(lab, hg, lab.hgrc(NONE))
-    for who in WHO:
-        hgrc = lab.hgrc(who, **({} if who == NONE else SCRIPTS))
+    for who, hgrc in _counted(lab).items():
         counts[who] = count_instructions(lab, hg, hgrc)
     table = report.table(
         "hg's process under valgrind without garbage collection, "
@@ -294,7 +323,45 @@ def _instructions(lab: Lab, report: Report) -> None:
     for who, count in counts.items():
         added = count - counts[NONE]
         table.add(who, f"{count / 1e6:.1f}", f"{added / 1e6:.1f}")
+    loaded = (counts[LOADED] - counts[NONE]) / 1e6
+    report.target(
+        "nothing configured, instructions above no extension",
+        f"<= {LOADED_MILLIONS} million",
+        f"{loaded:.1f} million",
+        loaded <= LOADED_MILLIONS,
+    )
+    beside = (counts[OURS_BLACKBOX] - counts[STOCK_BLACKBOX]) / 1e6
+    report.target(
+        "with `blackbox` beside it, above stock blackbox's own",
+        f"<= {BESIDE_BLACKBOX_MILLIONS} million",
+        f"{beside:.1f} million",
+        beside <= BESIDE_BLACKBOX_MILLIONS,
+    )
     report.notes.append(
         "Under valgrind there is no other clone than fork, vfork and that of "
         "a thread: uilog starts its dispatcher by posix_spawn there."
     )
+
+
+STOCK_BLACKBOX = "stock blackbox"
+EMPTY_BLACKBOX = "stock blackbox, an empty extension"
+OURS_BLACKBOX = "uilog, blackbox"
+
+
+def _counted(lab: Lab) -> dict[str, Path]:
+    """the configurations whose instructions are counted"""
+    empty = empty_extension(lab)
+
+    def enabling(who: str, *extensions: str) -> Path:
+        return lab.configuration("\n".join(extensions), who, "ui", {})
+
+    return {
+        NONE: lab.hgrc(NONE),
+        EMPTY: enabling(EMPTY, empty),
+        STOCK: lab.hgrc(STOCK, **SCRIPTS),
+        LOADED: lab.hgrc(OURS),
+        OURS: lab.hgrc(OURS, **SCRIPTS),
+        STOCK_BLACKBOX: enabling(STOCK_BLACKBOX, "blackbox ="),
+        EMPTY_BLACKBOX: enabling(EMPTY_BLACKBOX, "blackbox =", empty),
+        OURS_BLACKBOX: enabling(OURS_BLACKBOX, "blackbox =", "uilog ="),
+    }

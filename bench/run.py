@@ -7,8 +7,8 @@ status says only whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (command.py,
 spawn.py, event.py, server.py, startup.py, memory.py, peer.py, blackbox.py,
-blackbox_read.py, run_rhg.py, config_read.py, fleet.py, ship.py, agent.py) and
-the probe's.
+blackbox_read.py, records.py, run_rhg.py, config_read.py, fleet.py, ship.py,
+agent.py) and the probe's.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import event
 import fleet
 import memory
 import peer
+import records
 import run_rhg
 import server
 import ship
@@ -49,6 +50,7 @@ PARTS: dict[str, Callable[[Lab], Report]] = {
     "peer": peer.run,
     "blackbox": blackbox.run,
     "history": blackbox_read.run,
+    "records": records.run,
     "run": run_rhg.run,
     "config": config_read.run,
     "fleet": fleet.run,
@@ -68,8 +70,9 @@ def arguments() -> argparse.Namespace:
         "server with two scripts), startup (loading the extension), memory "
         "(the dispatcher's peak), peer (opening, using and closing ssh "
         "peers), blackbox (lines of blackbox.log), history (hg blackbox on a "
-        "log of 1 GB), run (uilog run around rhg, which is built for it), "
-        "config (reading hgrc files, rhg's reader included), fleet (sinks, a "
+        "log of 1 GB), records (uilog log and export on 256 MB), run (uilog "
+        "run around rhg, which is built for it), config (reading hgrc files, "
+        "rhg's reader included), fleet (sinks, a "
         "collector, a thousand commands at once), ship (a record's way to a "
         "collector, and what it cost before), agent (one process for all "
         "commands, beside one for each). A "

@@ -14,8 +14,12 @@ from lab import HG, MARK, NONE, OURS, STOCK, Lab, in_turn
 COMMANDS = ([b"id"], [b"log", b"-l1"])
 # To tell the extension's own cost from that of logging.
 LOADED = "uilog, no scripts"
+# What the scripts themselves take from a command: they run beside it, and
+# nobody's hg has started them.
+BESIDE = "no logging, the scripts beside it"
 SCRIPTS_PER_COMMAND = 2
 MAX_RATIO = 1.05
+MAX_RATIO_LOADED = 1.01
 
 
 def run(lab: Lab) -> Report:
@@ -30,7 +34,7 @@ def run(lab: Lab) -> Report:
     )
     rounds = lab.pick(12, 4)
     commands = lab.pick(20, 10)
-    who = (NONE, LOADED, OURS, STOCK)
+    who = (NONE, LOADED, BESIDE, OURS, STOCK)
     times: dict[str, list[float]] = {name: [] for name in who}
     worst = dict.fromkeys(who, 0)
     last = dict.fromkeys(who, 0)
@@ -43,6 +47,7 @@ def run(lab: Lab) -> Report:
         for number in range(rounds):
             for name in in_turn(who, number):
                 server = servers[name]
+                beside: list[int] = []
                 before = lab.count_marks()
                 ran_before, queued_before = _schedule(server.server.pid)
                 for at in range(commands):
@@ -50,14 +55,18 @@ def run(lab: Lab) -> Report:
                     begin = time.perf_counter_ns()
                     server.rawcommand(command)
                     times[name].append(time.perf_counter_ns() - begin)
+                    if name == BESIDE:
+                        beside += _scripts(lab)
                 ran_after, queued_after = _schedule(server.server.pid)
                 ran[name] += ran_after - ran_before
                 queued[name] += queued_after - queued_before
                 zombies = _zombies(server.server.pid)
                 worst[name] = max(worst[name], zombies)
                 expected = SCRIPTS_PER_COMMAND * commands
-                if name in (OURS, STOCK):
+                if name in (BESIDE, OURS, STOCK):
                     lab.settle(before + expected)
+                for pid in beside:
+                    os.waitpid(pid, 0)
                 scripts[name] += lab.count_marks() - before
         for name in who:
             last[name] = _zombies(servers[name].server.pid)
@@ -109,6 +118,13 @@ def run(lab: Lab) -> Report:
         f"{ours:.2f}x",
         ours <= MAX_RATIO,
     )
+    loaded = median(times[LOADED]) / median(times[NONE])
+    report.target(
+        "time per command without scripts, median",
+        f"<= {MAX_RATIO_LOADED}x",
+        f"{loaded:.3f}x",
+        loaded <= MAX_RATIO_LOADED,
+    )
     report.target("zombies at the end", "0", str(last[OURS]), last[OURS] == 0)
     added = (median(times[OURS]) - median(times[NONE])) / NS_PER_MS
     report.notes.append(
@@ -129,6 +145,8 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     hglib.HGPATH = str(HG)
     if who == LOADED:
         hgrc = lab.hgrc(OURS)
+    elif who == BESIDE:
+        hgrc = lab.hgrc(NONE)
     else:
         hgrc = lab.hgrc(who, command=MARK, commandfinish=MARK)
     environment = lab.hg_environment(hgrc)
@@ -146,6 +164,14 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     server.rawcommand([b"log", b"-l1"])
     time.sleep(0.5)
     return server
+
+
+def _scripts(lab: Lab) -> list[int]:
+    """start the scripts of a command"""
+    return [
+        os.posix_spawn("/bin/sh", ["sh", "-c", MARK], lab.environment)
+        for _ in range(SCRIPTS_PER_COMMAND)
+    ]
 
 
 def _schedule(pid: int) -> tuple[int, int]:

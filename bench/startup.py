@@ -217,12 +217,17 @@ def _braked(lab: Lab, who: str, other: str, text: str) -> Path:
     an extension of which nothing is to be had"""
     hgrc = lab.hgrc(NONE if who == EMPTY else OURS)
     if who == EMPTY:
-        empty = lab.directory / "empty.py"
-        empty.write_text("")
-        text = f"[extensions]\nempty = {empty}\n"
+        text = f"[extensions]\n{empty_extension(lab)}\n"
     with hgrc.open("a") as file:
         file.write(text + (f"[extensions]\n{other} =\n" if other else ""))
     return hgrc
+
+
+def empty_extension(lab: Lab) -> str:
+    """the line that enables an extension in which nothing is"""
+    empty = lab.directory / "empty.py"
+    empty.write_text("")
+    return f"empty = {empty}"
 
 
 def hg_without_collector(lab: Lab) -> Path:

@@ -32,6 +32,7 @@ complete -c uilog -n "__fish_uilog_needs_command" -f -a "doctor" -d 'Find what i
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "emit" -d 'Log a custom event'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "export" -d 'Export records for other programs: OpenTelemetry\'s JSON, or CSV'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "run" -d 'Run a program and log it as hg logs its commands'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "history" -d 'Tell where the history of commands is, or delete it'
@@ -169,6 +170,65 @@ complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config-file -d 'Rea
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s v -l verbose -d 'Show which sinks have taken the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l require-sink -d 'Fail if no sink tracks the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand export" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l config -d 'Set a configuration item; it overrides all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l since -d 'Only what was logged at this date or later: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l until -d 'Only what was logged at this date or earlier, all of the day, hour or minute that it names' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l command -d 'Only commands that match, by their full name or as they were called, with or without global options: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l repo -d 'Only in repositories whose name or root matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l user -d 'Only commands of users that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l host -d 'Only on machines whose name matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l hg-version -d 'Only with versions of Mercurial that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l hook -d 'Only with hooks that match; shows ends of hooks unless --event is given' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l slower -d 'Only what took that long or longer' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l error-type -d 'Only errors whose class matches: hg\'s name of it (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l trace -d 'Only the trace whose id begins like this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l session -d 'Only the hg process whose id begins like this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l event -d 'These events, instead of the ends of commands; \'*\' is all' -r -f -a "backupbundle\t''
+branchcache\t''
+chgserver\t''
+cmdserver\t''
+command\t''
+commandalias\t''
+commandexception\t''
+commandfinish\t''
+commandlost\t''
+commandslow\t''
+debug\t''
+develwarn\t''
+discovery\t''
+extension\t''
+exthook\t''
+filestore_packsizes\t''
+fsmonitor\t''
+histedit\t''
+hookrefused\t''
+incoming\t''
+linkrevfixup\t''
+lockbroken\t''
+lockwait\t''
+peerclose\t''
+profile\t''
+pythonhook\t''
+rebase\t''
+remotefilefetchlog\t''
+remotefilelog\t''
+repocache\t''
+session\t''
+tagscache\t''
+uiblocked\t''
+userwait\t''
+watchman\t''
+wirefinish\t''
+wirerequest\t''"
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l format -d 'The format' -r -f -a "otlp-json\t'Spans and log records in OTLP\'s JSON, a request a line'
+csv\t'Comma-separated values, a record a line'"
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l columns -d 'Columns of the CSV, instead of all' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -s o -l output -d 'A new file; default: standard output. An existing file is never overwritten' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l failed -d 'Only what has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand run" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l config -d 'Set a configuration item; it overrides all files' -r
@@ -281,6 +341,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand open" -s T -l template -d 'O
 complete -c uilog -n "__fish_uilog_using_subcommand open" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand open" -s f -l follow -d 'Keep the terminal up to date until q, Ctrl-C or SIGTERM'
 complete -c uilog -n "__fish_uilog_using_subcommand open" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
@@ -394,21 +455,22 @@ always\t'Even in a pipe or a file'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l failed -d 'Only what has failed'
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "agent" -d 'Show or stop the agent'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "check" -d 'Find what is wrong with the configuration'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "emit" -d 'Log a custom event'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "history" -d 'Tell where the history of commands is, or delete it'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "journal" -d 'Show or acknowledge losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "log" -d 'Show the commands that were run, newest last'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit run flush history journal log open spool status trace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "agent" -d 'Show or stop the agent'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "emit" -d 'Log a custom event'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "export" -d 'Export records for other programs: OpenTelemetry\'s JSON, or CSV'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "history" -d 'Tell where the history of commands is, or delete it'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "journal" -d 'Show or acknowledge losses and failures'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "log" -d 'Show the commands that were run, newest last'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "serve" -d 'Run the agent (internal)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "status" -d 'Show running agents, and the queues of records'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "stop" -d 'Stop the agent'

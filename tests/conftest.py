@@ -44,6 +44,9 @@ HGRC = "[uilog]\nagent-idle = 0\n[extensions]\nuilog =\n"
 # The same without a setting, for tests of what nobody asks for.
 BARE_HGRC = "[extensions]\nuilog =\n"
 
+# What takes longer than the time that one test has.
+SOAK = (pytest.mark.soak, pytest.mark.timeout(7200))
+
 Chg = Callable[..., str]
 
 

@@ -93,8 +93,14 @@ class Work:
         deadline = time.monotonic() + DEADLINE
         while not ready.exists() and time.monotonic() < deadline:
             time.sleep(0.001)
+        (first,) = processes.children(container.pid)
+        namespace = os.readlink(f"/proc/{first.pid}/ns/pid")
+        inside = [it for it in processes.everyone() if is_in(it.pid, namespace)]
         container.kill()
         container.wait()
+        # The kernel kills them one after the other.
+        while any(is_there(it.pid) for it in inside):
+            time.sleep(0.001)
         self.run += 1
 
     def uilog(self, *args: str) -> int:
@@ -117,6 +123,18 @@ class Work:
                 self.hg("commit", "-Am", f"number {self.run}")
             else:
                 self.hg(("status", "log", "id", "branches")[turn - 1])
+
+
+def is_in(pid: int, namespace: str) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid") == namespace
+    except OSError:
+        return False
+
+
+def is_there(pid: int) -> bool:
+    found = processes.look(pid)
+    return found is not None and found.state != "Z"
 
 
 def wait_for(count: int, receiver: Receiver) -> None:

@@ -172,7 +172,7 @@ def run_pytest(options: Options, result: Result) -> None:
             "pytest",
             f"--junit-xml={report}",
             f"--basetemp={Path(tmp) / 'tests'}",
-            f"--numprocesses={JOBS // 2}",
+            f"--numprocesses={3 * JOBS // 4}",
             "-v" if options.verbose else "-q",
         ]
         if options.pattern is not None:

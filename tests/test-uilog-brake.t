@@ -75,7 +75,7 @@ What means `no` to hg will do, in any case; programs that hg runs inherit it.
   $TESTTMP/repo
   $ logged
 
-Anything else leaves uilog on, and what means nothing is told of.
+Anything else leaves uilog on, and an invalid value is reported.
 
   $ for value in '' 1 on disabled; do
   >     UILOG=$value hg debuguilog | sed -n '/^UILOG/p; /^sinks/p'
@@ -83,10 +83,10 @@ Anything else leaves uilog on, and what means nothing is told of.
   sinks: logtoprocess, sink.file
   sinks: logtoprocess, sink.file
   sinks: logtoprocess, sink.file
-  UILOG=disabled is not understood, uilog is on
+  UILOG=disabled is invalid, uilog is on
   sinks: logtoprocess, sink.file
   $ UILOG=disabled hg root --debug 2>&1 | grep UILOG
-  uilog: UILOG=disabled is not understood, uilog is on
+  uilog: UILOG=disabled is invalid, uilog is on
   $ logged > /dev/null
 
 What is broken may be uilog itself.
@@ -299,14 +299,14 @@ uilog status and uilog check
     warning: uilog is switched off: UILOG=off in the environment
       nothing is logged until UILOG is unset
     warning: $TESTTMP/system.rc:2: uilog is switched off: uilog.enabled = no
-      nothing is logged as long as that stands there
+      nothing is logged as long as that is set
     note: $TESTTMP/own.rc:2: hg's own extension logtoprocess is enabled, and runs the scripts itself while uilog is switched off
     note: $TESTTMP/own.rc:3: hg's own extension blackbox is enabled, and writes the blackbox itself while uilog is switched off
   0 errors, 2 warnings, 2 notes
   $ UILOG=disabled uilog check | sed -n '/^Findings/,$p'
   Findings
-    warning: UILOG=disabled is not understood, uilog is on
-      say UILOG=off, or unset it
+    warning: UILOG=disabled is invalid, uilog is on
+      use UILOG=off, or unset it
   0 errors, 1 warning, 0 notes
   $ unset UILOG
   $ uilog check -T json | sed -n '/switched_off/p'

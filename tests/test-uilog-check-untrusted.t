@@ -31,16 +31,16 @@ cannot be written.
   > END
   $ chown 65534:65534 .hg/hgrc
   $ findings
-    warning: $TESTTMP/repo/.hg/hgrc: belongs to user *, group *, whom you do not trust: nothing in it counts (glob)
-      if you do, say so in your own hgrc: [trusted] users = * (glob)
-    warning: $TESTTMP/repo/.hg/more.rc: belongs to user *, group *, whom you do not trust: nothing in it counts (glob)
-      if you do, say so in your own hgrc: [trusted] users = * (glob)
-    warning: $TESTTMP/repo/.hg/more.rc:2: logtoprocess.command = no-such-program stands in an untrusted file: the script will not run
-      see what is said of that file
-    warning: $TESTTMP/repo/.hg/more.rc:3: logtoprocess.pythonhook = tee stands in an untrusted file: the script will not run
-      see what is said of that file
-    warning: $TESTTMP/repo/.hg/hgrc:5: uilog.max-scripts = 3 stands in an untrusted file: it does not count
-      see what is said of that file
+    warning: $TESTTMP/repo/.hg/hgrc: belongs to user *, group *, whom you do not trust: its settings are ignored (glob)
+      if you do, add to your own hgrc: [trusted] users = * (glob)
+    warning: $TESTTMP/repo/.hg/more.rc: belongs to user *, group *, whom you do not trust: its settings are ignored (glob)
+      if you do, add to your own hgrc: [trusted] users = * (glob)
+    warning: $TESTTMP/repo/.hg/more.rc:2: logtoprocess.command = no-such-program is in an untrusted file: the script will not run
+      see the finding about that file
+    warning: $TESTTMP/repo/.hg/more.rc:3: logtoprocess.pythonhook = tee is in an untrusted file: the script will not run
+      see the finding about that file
+    warning: $TESTTMP/repo/.hg/hgrc:5: uilog.max-scripts = 3 is in an untrusted file: it is ignored
+      see the finding about that file
   0 errors, 5 warnings, 0 notes
   [1]
   $ grep -E '^  untrusted|^Scripts' $TESTTMP/checked
@@ -62,7 +62,7 @@ What is trusted counts.
     error: $TESTTMP/repo/.hg/more.rc:2: there is no program 'no-such-program' on PATH: the script will fail
       install it, or correct the name; hg's PATH may also differ from yours
     warning: $TESTTMP/repo/.hg/hgrc:2: logtoprocess.command = cat is overridden
-      what counts stands in $TESTTMP/repo/.hg/more.rc:2
+      the value in $TESTTMP/repo/.hg/more.rc:2 is used
   1 error, 1 warning, 0 notes
   [1]
 
@@ -71,15 +71,15 @@ What cannot be read to its end
   $ echo broken >> .hg/hgrc
   $ findings
     warning: $TESTTMP/repo/.hg/hgrc: config error at $TESTTMP/repo/.hg/hgrc:9: broken
-      hg goes on, because the file is not trusted; its owner has to mend it
-    warning: $TESTTMP/repo/.hg/more.rc: belongs to user *, group *, whom you do not trust: nothing in it counts (glob)
-      if you do, say so in your own hgrc: [trusted] users = * (glob)
-    warning: $TESTTMP/repo/.hg/more.rc:2: logtoprocess.command = no-such-program stands in an untrusted file: the script will not run
-      see what is said of that file
-    warning: $TESTTMP/repo/.hg/more.rc:3: logtoprocess.pythonhook = tee stands in an untrusted file: the script will not run
-      see what is said of that file
-    warning: $TESTTMP/repo/.hg/hgrc:5: uilog.max-scripts = 3 stands in an untrusted file: it does not count
-      see what is said of that file
+      hg continues, because the file is not trusted; its owner has to correct it
+    warning: $TESTTMP/repo/.hg/more.rc: belongs to user *, group *, whom you do not trust: its settings are ignored (glob)
+      if you do, add to your own hgrc: [trusted] users = * (glob)
+    warning: $TESTTMP/repo/.hg/more.rc:2: logtoprocess.command = no-such-program is in an untrusted file: the script will not run
+      see the finding about that file
+    warning: $TESTTMP/repo/.hg/more.rc:3: logtoprocess.pythonhook = tee is in an untrusted file: the script will not run
+      see the finding about that file
+    warning: $TESTTMP/repo/.hg/hgrc:5: uilog.max-scripts = 3 is in an untrusted file: it is ignored
+      see the finding about that file
   0 errors, 5 warnings, 0 notes
   [1]
 
@@ -113,17 +113,17 @@ Somebody else comes, to a directory that he may enter.
     error: OPEN/repo/.hg/blackbox.log: the blackbox cannot be written: Permission denied (os error 13) (it belongs to user 0)
       make it writable: chmod u+w, or chown
     warning: OPEN/repo/.hg/.blackbox.log.kept: this directory is not used for old files: it belongs to another user
-      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
-    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: OPEN/home/.local: it is missing, and the directory above it is not yours alone (glob)
-      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+      remove it: its user's uilog creates it again; until then a stock hg that rotates at the same time may destroy old files
+    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are recorded in */failures-*.jsonl instead: OPEN/home/.local: it is missing, and other users may write to the directory above it (glob)
+      set HOME or XDG_STATE_HOME to a directory that only you can write to
   $ rm $open/repo/.hg/blackbox.log
   $ as_nobody check -R repo
     error: OPEN/repo/.hg/blackbox.log: the blackbox cannot be created: Permission denied
       make the directory .hg writable
     warning: OPEN/repo/.hg/.blackbox.log.kept: this directory is not used for old files: it belongs to another user
-      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
-    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: OPEN/home/.local: it is missing, and the directory above it is not yours alone (glob)
-      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+      remove it: its user's uilog creates it again; until then a stock hg that rotates at the same time may destroy old files
+    warning: OPEN/home/.local/state/uilog/failures.jsonl: failures are recorded in */failures-*.jsonl instead: OPEN/home/.local: it is missing, and other users may write to the directory above it (glob)
+      set HOME or XDG_STATE_HOME to a directory that only you can write to
   $ rm -r $open
 
 Where somebody else comes in between
@@ -153,8 +153,8 @@ A file that others can exchange, a socket that is somebody else's
   $ sed "s#$public#PUBLIC#g" $TESTTMP/out
     error: $TESTTMP/public.hgrc:3: uilog.sink.b: PUBLIC/theirs: the socket belongs to user 12345, neither to root nor to you; to allow that user: [uilog] sink.b:owner = 12345
       until then every event for it is lost, and counted
-    warning: $TESTTMP/public.hgrc:2: uilog.sink.a: PUBLIC can be written by others: somebody else can put another file in the place of PUBLIC/log
-      name a file in a directory that only you can write
+    warning: $TESTTMP/public.hgrc:2: uilog.sink.a: PUBLIC can be written by others: other users can replace PUBLIC/log
+      name a file in a directory that only you can write to
     warning: $TESTTMP/public.hgrc:8: uilog.sink.e:owner: a sink on the network has no such option
       it is for local sockets: unix:, unix-dgram:, syslog:
   1 error, 2 warnings, 0 notes

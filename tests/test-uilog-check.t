@@ -92,7 +92,7 @@ Nothing is wrong
 A note alone changes no exit status.
 
   $ findings --cwd ..
-    note: *:*: there is no repository here, so its blackbox has not been looked at (glob)
+    note: *:*: there is no repository here, so no blackbox was checked (glob)
       name one: uilog check -R REPO
   0 errors, 0 warnings, 1 note
   $ findings --cwd .. -R repo
@@ -126,7 +126,7 @@ Scripts
       name a program in it
     error: $TESTTMP/more.hgrc:6: $TESTTMP/bin/foreign is a script for /no/such/interpreter, which does not exist: it will not run
       correct its first line
-    error: $TESTTMP/more.hgrc:7: the shell does not understand the script: * (glob)
+    error: $TESTTMP/more.hgrc:7: the shell cannot parse the script: * (glob)
     error: $TESTTMP/more.hgrc:9: the program ~/bin/nothing does not exist: the script will fail
       install it, or correct the name; hg's PATH may also differ from yours
     warning: $TESTTMP/more.hgrc:8: the script does nothing: it is a comment
@@ -181,19 +181,19 @@ Events and sub-options
   > END
     error: $TESTTMP/more.hgrc:6: there is no program 'json' on PATH: the script will fail
       install it, or correct the name; hg's PATH may also differ from yours
-    warning: $TESTTMP/more.hgrc:7: logtoprocess.exthook:stdin: there is no script beside it
+    warning: $TESTTMP/more.hgrc:7: logtoprocess.exthook:stdin: there is no script for it
       its only value is json, beside a script for its event
     warning: $TESTTMP/more.hgrc:9: logtoprocess.pythonhook:stdin: 'xml' is not 'json', using /dev/null
       its only value is json, beside a script for its event
     warning: $TESTTMP/more.hgrc:2: nothing in Mercurial emits the event 'comandfinish'
       did you mean 'commandfinish'?
     warning: $TESTTMP/more.hgrc:3: nothing in Mercurial emits the event 'my-own-event'
-      if an extension of yours emits it, or `uilog emit`, all is well
+      ignore this if an extension of yours, or `uilog emit`, emits it
     warning: $TESTTMP/more.hgrc:4: the event 'uiblocked' needs ui.logblockedtimes, which is off
       switch it on: [ui] logblockedtimes = yes
     warning: $TESTTMP/more.hgrc:5: the event 'histedit' needs the extension histedit, which is not enabled
       enable it: [extensions] histedit =
-    warning: $TESTTMP/more.hgrc:6: there is no sub-option 'stdim': this is a script for an event of the name 'commandfinish:stdim'
+    warning: $TESTTMP/more.hgrc:6: there is no sub-option 'stdim': this is a script for an event named 'commandfinish:stdim'
       did you mean 'commandfinish:stdin'?
   1 error, 7 warnings, 0 notes
   [1]
@@ -226,9 +226,9 @@ Settings
   > [logtoproces]
   > command = cat
   > END
-    warning: $TESTTMP/more.hgrc:13: nobody reads the section [logtoproces]
+    warning: $TESTTMP/more.hgrc:13: nothing reads the section [logtoproces]
       did you mean 'logtoprocess'?
-    warning: $TESTTMP/more.hgrc:11: nobody reads the section [uilgo]
+    warning: $TESTTMP/more.hgrc:11: nothing reads the section [uilgo]
       did you mean 'uilog'?
     warning: $TESTTMP/more.hgrc:2: uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8
       it must be a number from 1 to 1024: maximum number of scripts of one hg process that run at the same time
@@ -237,7 +237,7 @@ Settings
     warning: $TESTTMP/more.hgrc:4: there is no item uilog.queue-sise
       did you mean 'queue-size'?
     warning: $TESTTMP/more.hgrc:5: there is no item uilog.colour
-      uilog check shows which there are
+      uilog check lists the items
     warning: $TESTTMP/more.hgrc:7: blackbox.maxsize: 'big' is not a size, using 1 MB
       it must be a size: size at which the file is rotated before the next line; 0: never
     warning: $TESTTMP/more.hgrc:8: blackbox.dirty: 'perhaps' is not a boolean, using no
@@ -245,7 +245,7 @@ Settings
     warning: $TESTTMP/more.hgrc:9: there is no item blackbox.maxfile
       did you mean 'maxfiles'?
     note: USER:8: uilog.max-scripts = 3 is overridden
-      what counts stands in $TESTTMP/more.hgrc:2
+      the value in $TESTTMP/more.hgrc:2 is used
   0 errors, 9 warnings, 1 note
   [1]
 
@@ -284,28 +284,28 @@ What overrides what, and what is taken back
   > END
   $ findings
     warning: USER:5: logtoprocess.commandfinish = cat is overridden
-      what counts stands in $TESTTMP/repo/.hg/hgrc:2
+      the value in $TESTTMP/repo/.hg/hgrc:2 is used
     warning: $TESTTMP/repo/.hg/hgrc:3: logtoprocess.exthook = cat is overridden
-      what counts stands in $TESTTMP/repo/.hg/hgrc:4; remove one of them
+      the value in $TESTTMP/repo/.hg/hgrc:4 is used; remove one of them
     note: USER:8: uilog.max-scripts = 3 is overridden
-      what counts stands in $TESTTMP/repo/.hg/hgrc:7
-    note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is taken back by %unset
-      %unset stands in $TESTTMP/repo/.hg/more.rc:3
+      the value in $TESTTMP/repo/.hg/hgrc:7 is used
+    note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is removed by %unset
+      %unset is in $TESTTMP/repo/.hg/more.rc:3
   0 errors, 2 warnings, 2 notes
   [1]
   $ findings --config logtoprocess.commandfinish=
-    warning: USER:6: logtoprocess.commandfinish:stdin: there is no script beside it
+    warning: USER:6: logtoprocess.commandfinish:stdin: there is no script for it
       its only value is json, beside a script for its event
     warning: $TESTTMP/repo/.hg/hgrc:3: logtoprocess.exthook = cat is overridden
-      what counts stands in $TESTTMP/repo/.hg/hgrc:4; remove one of them
+      the value in $TESTTMP/repo/.hg/hgrc:4 is used; remove one of them
     note: USER:5: logtoprocess.commandfinish = cat is overridden
-      what counts stands in --config
+      the value in --config is used
     note: USER:8: uilog.max-scripts = 3 is overridden
-      what counts stands in $TESTTMP/repo/.hg/hgrc:7
+      the value in $TESTTMP/repo/.hg/hgrc:7 is used
     note: $TESTTMP/repo/.hg/hgrc:2: logtoprocess.commandfinish = tee is overridden
-      what counts stands in --config
-    note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is taken back by %unset
-      %unset stands in $TESTTMP/repo/.hg/more.rc:3
+      the value in --config is used
+    note: $TESTTMP/repo/.hg/more.rc:2: blackbox.dirty = yes is removed by %unset
+      %unset is in $TESTTMP/repo/.hg/more.rc:3
   0 errors, 2 warnings, 4 notes
   [1]
   $ rm .hg/hgrc .hg/more.rc
@@ -321,7 +321,7 @@ Files
     missing     user          $TESTTMP/no-such-file.rc
     unreadable  repository    $TESTTMP/repo/.hg/hgrc  (Is a directory (os error 21))
     missing     not-shared    $TESTTMP/repo/.hg/hgrc-not-shared
-    warning: $TESTTMP/repo/.hg/hgrc: hg passes over this file: Is a directory (os error 21)
+    warning: $TESTTMP/repo/.hg/hgrc: hg ignores this file: Is a directory (os error 21)
       make it readable, or remove it
   0 errors, 1 warning, 0 notes
   $ rmdir .hg/hgrc
@@ -346,18 +346,18 @@ Extensions
     warning: USER:5: there are scripts, but no extension is enabled that would run them
       enable it: [extensions] uilog =
     note: USER:2: extensions.uilog =  is overridden
-      what counts stands in --config
+      the value in --config is used
   0 errors, 1 warning, 1 note
   [1]
   $ findings --config extensions.logtoprocess=
-    note: --config: uilog is enabled as well, in USER:2, and takes the place of logtoprocess
+    note: --config: uilog is enabled as well, in USER:2, and replaces logtoprocess
       this line is not needed
   0 errors, 0 warnings, 1 note
   $ findings --config extensions.uilog=/no/such/uilog
     error: --config: hg cannot load uilog: /no/such/uilog does not exist
       correct the path, or leave it out: uilog =
     note: USER:2: extensions.uilog =  is overridden
-      what counts stands in --config
+      the value in --config is used
   1 error, 0 warnings, 1 note
   [1]
 
@@ -386,19 +386,19 @@ An extension is looked for as hg does it, whichever of ours it is.
   > blackbox = /nonexistent/blackbox.py
   > logtoprocess = $TESTTMP/empty
   > END
-    error: $TESTTMP/more.hgrc:3: hg cannot load hgext/uilog: that is no name of a Python module
-      write it so: uilog =
-    error: $TESTTMP/more.hgrc:4: hg cannot load hgext3rd/uilog: that is no name of a Python module
-      write it so: uilog =
+    error: $TESTTMP/more.hgrc:3: hg cannot load hgext/uilog: that is not the name of a Python module
+      write: uilog =
+    error: $TESTTMP/more.hgrc:4: hg cannot load hgext3rd/uilog: that is not the name of a Python module
+      write: uilog =
     error: $TESTTMP/more.hgrc:6: hg cannot load logtoprocess: there is no __init__.py in $TESTTMP/empty
       correct the path, or leave it out: logtoprocess =
     error: $TESTTMP/more.hgrc:5: hg cannot load blackbox: /nonexistent/blackbox.py does not exist
       correct the path, or leave it out: blackbox =
     note: USER:2: extensions.uilog =  is overridden
-      what counts stands in $TESTTMP/more.hgrc:2
+      the value in $TESTTMP/more.hgrc:2 is used
     note: USER:3: extensions.blackbox =  is overridden
-      what counts stands in $TESTTMP/more.hgrc:5
-    note: $TESTTMP/more.hgrc:6: uilog is enabled as well, in $TESTTMP/more.hgrc:3, and takes the place of logtoprocess
+      the value in $TESTTMP/more.hgrc:5 is used
+    note: $TESTTMP/more.hgrc:6: uilog is enabled as well, in $TESTTMP/more.hgrc:3, and replaces logtoprocess
       this line is not needed
   4 errors, 0 warnings, 3 notes
   [1]
@@ -489,13 +489,13 @@ The dispatcher, which is started to see whether that works
   $ printf '#!/bin/sh\nexit 1\n' > $TESTTMP/fake/bin/uilog
   $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: $TESTTMP/fake/bin/uilog: the dispatcher does not start, so no script will run: cannot run $TESTTMP/fake/bin/uilog: EACCES: Permission denied
-      install uilog again, or see what keeps it from running: permissions, a limit, a sandbox
+      install uilog again, or check what prevents its start: permissions, a limit, a sandbox
   1 error, 0 warnings, 0 notes
   [1]
   $ chmod +x $TESTTMP/fake/bin/uilog
   $ PYTHONPATH= HG=$TESTTMP/fake/bin/hg findings
     error: $TESTTMP/fake/bin/uilog: the dispatcher does not start, so no script will run: it ends before it has done anything
-      install uilog again, or see what keeps it from running: permissions, a limit, a sandbox
+      install uilog again, or check what prevents its start: permissions, a limit, a sandbox
   1 error, 0 warnings, 0 notes
   [1]
   $ cp "`command -v uilog`" $TESTTMP/fake/bin/uilog
@@ -519,8 +519,8 @@ rhg, which does not know what it is to do
   $ chmod +x $TESTTMP/bin/rhg
   $ PATH=$PATH:$TESTTMP/bin findings --config extensions.mine=x.py \
   >     --config rhg.ignored-extensions=other
-    note: $TESTTMP/bin/rhg: rhg leaves each command to hg, because it does not know these extensions: mine, uilog
-      to have it go on without them, and log by `uilog run -- rhg`: [rhg] ignored-extensions = other, mine, uilog
+    note: $TESTTMP/bin/rhg: rhg passes each command on to hg, because it does not know these extensions: mine, uilog
+      to let it run without them, and log with `uilog run -- rhg`: [rhg] ignored-extensions = other, mine, uilog
   0 errors, 0 warnings, 1 note
   $ PATH=$PATH:$TESTTMP/bin findings --config rhg.ignored-extensions=uilog
   0 errors, 0 warnings, 0 notes
@@ -534,28 +534,28 @@ Where things are kept
   $ mkdir $log
   $ findings
     error: $TESTTMP/repo/.hg/blackbox.log: the blackbox is a directory
-      remove it: a file is made in its place
+      remove it: hg creates a file instead
   1 error, 0 warnings, 0 notes
   [1]
   $ rmdir $log
   $ mkfifo $log
   $ findings
     error: $TESTTMP/repo/.hg/blackbox.log: the blackbox is a FIFO
-      remove it: a file is made in its place
+      remove it: hg creates a file instead
   1 error, 0 warnings, 0 notes
   [1]
   $ rm $log
   $ ln -s /dev/full $log
   $ findings
     error: $TESTTMP/repo/.hg/blackbox.log: the blackbox is a device
-      remove it: a file is made in its place
+      remove it: hg creates a file instead
   1 error, 0 warnings, 0 notes
   [1]
   $ rm $log
   $ touch .hg/.blackbox.log.kept
   $ findings
     warning: $TESTTMP/repo/.hg/.blackbox.log.kept: this directory is not used for old files: not a directory of ours
-      remove it: its user's uilog makes it again; meanwhile a stock hg that rotates at the same time may destroy old files
+      remove it: its user's uilog creates it again; until then a stock hg that rotates at the same time may destroy old files
   0 errors, 1 warning, 0 notes
   [1]
   $ findings --config blackbox.maxsize=0
@@ -564,7 +564,7 @@ Where things are kept
   $ mkdir $log.1
   $ findings
     error: $TESTTMP/repo/.hg/blackbox.log: the blackbox cannot be rotated: blackbox.log.1 is in the way: it is not a regular file
-      mend that: meanwhile the log grows without bound
+      correct that: until then the log grows without limit
   1 error, 0 warnings, 0 notes
   [1]
   $ rmdir $log.1
@@ -574,22 +574,22 @@ The journal
   $ mkdir -p ~/.local/state/uilog
   $ mkdir ~/.local/state/uilog/failures.jsonl
   $ findings
-    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: $TESTTMP/.local/state/uilog/failures.jsonl: it is not a regular file (glob)
-      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are recorded in */failures-*.jsonl instead: $TESTTMP/.local/state/uilog/failures.jsonl: it is not a regular file (glob)
+      set HOME or XDG_STATE_HOME to a directory that only you can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ rmdir ~/.local/state/uilog/failures.jsonl
   $ touch ~/.local/state/uilog/failures.jsonl
   $ chmod 777 ~/.local/state/uilog
   $ findings
-    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: $TESTTMP/.local/state/uilog: others may write there (glob)
-      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: failures are recorded in */failures-*.jsonl instead: $TESTTMP/.local/state/uilog: other users may write there (glob)
+      set HOME or XDG_STATE_HOME to a directory that only you can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ chmod 700 ~/.local/state/uilog
   $ chmod 666 ~/.local/state/uilog/failures.jsonl
   $ findings
-    warning: $TESTTMP/.local/state/uilog/failures.jsonl: the journal of failures is open: others may read or write this file
+    warning: $TESTTMP/.local/state/uilog/failures.jsonl: other users may read or write the journal of failures
       chmod go-rwx
   0 errors, 1 warning, 0 notes
   [1]
@@ -621,7 +621,7 @@ What has failed of late is found there.
   $ more_of failing
     warning: $TESTTMP/failing.hgrc:2: the script of 'commandfinish' has failed 2 times in the last 24 hours, the last time at TIME: exit status 3
       try it: uilog check --run commandfinish
-    warning: $TESTTMP/failing.hgrc:3: the script of 'exthook' has failed 2 times in the last 24 hours, the last time at TIME: its time was over (uilog.script-timeout)
+    warning: $TESTTMP/failing.hgrc:3: the script of 'exthook' has failed 2 times in the last 24 hours, the last time at TIME: it timed out (uilog.script-timeout)
       try it: uilog check --run exthook
     warning: $TESTTMP/failing.hgrc:6: uilog.sink.a: $TESTTMP/empty/no/log: Not a directory (os error 20): 2 lost, 2 times in the last 24 hours, the last time at TIME
       see `uilog status`
@@ -642,20 +642,20 @@ told in one line.
   > END
   $ "$PYTHON" $TESTTMP/age.py ~/.local/state/uilog/failures.jsonl
   $ findings
-    note: the script of 'exthook' has failed 2 times in the last 24 hours, the last time at TIME: its time was over (uilog.script-timeout)
-      no script of this event is configured here: it is that of another repository, or has been removed
+    note: the script of 'exthook' has failed 2 times in the last 24 hours, the last time at TIME: it timed out (uilog.script-timeout)
+      no script of this event is configured here: it belongs to another repository, or was removed
     note: the journal has 4 older failures, from TIME to 2026-01-01T00:00:00.000000+00:00
       see `uilog status`
   0 errors, 0 warnings, 2 notes
   $ rm -r ~/.local/state/uilog
   $ HOME= findings
-    warning: */failures-*.jsonl: failures are remembered in */failures-*.jsonl meanwhile: neither HOME nor XDG_STATE_HOME names a directory (glob)
-      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+    warning: */failures-*.jsonl: failures are recorded in */failures-*.jsonl instead: neither HOME nor XDG_STATE_HOME names a directory (glob)
+      set HOME or XDG_STATE_HOME to a directory that only you can write to
   0 errors, 1 warning, 0 notes
   [1]
   $ HOME=/no/such/home findings
-    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are remembered in */failures-*.jsonl meanwhile: /no/such/home: No such file or directory (os error 2) (glob)
-      let HOME or XDG_STATE_HOME name a directory of yours that nobody else can write to
+    warning: /no/such/home/.local/state/uilog/failures.jsonl: failures are recorded in */failures-*.jsonl instead: /no/such/home: No such file or directory (os error 2) (glob)
+      set HOME or XDG_STATE_HOME to a directory that only you can write to
   0 errors, 1 warning, 0 notes
   [1]
 
@@ -699,13 +699,13 @@ URLs, names, options; no password is shown.
   > sink.g:facility = user
   > sink.h:track = command
   > END
-    error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlps:https://...@collector.example' is no kind of sink: file:, syslog:, unix:, otlp:
+    error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlps:https://...@collector.example' is not a kind of sink: file:, syslog:, unix:, otlp:
       until then every event for it is lost, and counted
     error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:https://...@collector.example': a password does not belong there: use 'headers' or 'token-file'
-      until this is mended, events wait in the spool
+      until this is corrected, events wait in the spool
     error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'syslog://collector.example': it is on another host, or lacks a '/'; on the network: syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT
       until then every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:6: uilog.sink.f: 'file:$TESTTMP/%Q': '%Q' is no date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
+    error: $TESTTMP/more.hgrc:6: uilog.sink.f: 'file:$TESTTMP/%Q': '%Q' is not a date directive ('%%' is a percent sign): %Y %C %y %G %g %m %b %B %d %j %a %A %u %w %U %W %V %H %I %M %S %p %P %s %F %z
       until then every event for it is lost, and counted
     warning: $TESTTMP/more.hgrc:5: uilog.sink.d/e: a sink's name has letters, digits, '-' and '_' only
       such as sink.fleet
@@ -713,8 +713,8 @@ URLs, names, options; no password is shown.
       did you mean 'track'?
     warning: $TESTTMP/more.hgrc:9: uilog.sink.g:sample: 'often' is not a number from 0 to 1, using 1
       it must be a number from 0 to 1: fraction of traces to keep
-    warning: $TESTTMP/more.hgrc:11: uilog.sink.h:track: there is no sink of the name 'h'
-      name where it leads: sink.h = URL
+    warning: $TESTTMP/more.hgrc:11: uilog.sink.h:track: there is no sink named 'h'
+      set its URL: sink.h = URL
     warning: $TESTTMP/more.hgrc:10: uilog.sink.g:facility: a sink 'file:' has no such option
       it is for syslog
   4 errors, 5 warnings, 0 notes
@@ -740,12 +740,12 @@ What keeps everything from being sent, and what was probably not meant
   > sink.e = unix:$long
   > END
     error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlp:http://$LOCALIP:70000': its port 70000 is not from 1 to 65535
-      until this is mended, events wait in the spool
+      until this is corrected, events wait in the spool
     error: $TESTTMP/more.hgrc:5: uilog.sink.d: 'otlp:https://collector.example/?...': a collector's URL has no '?'
-      until this is mended, events wait in the spool
-    error: $TESTTMP/more.hgrc:6: uilog.sink.e: $TESTTMP/s*: the path of a socket has at most 107 bytes, and this one has *: choose a shorter one (glob)
+      until this is corrected, events wait in the spool
+    error: $TESTTMP/more.hgrc:6: uilog.sink.e: $TESTTMP/s*: the path of a socket has at most 107 bytes, this one has *: choose a shorter one (glob)
       until then every event for it is lost, and counted
-    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:http://collector.example:4318/v1/traces': '/v1/traces' is taken off, since uilog appends the path of each signal itself: write http://collector.example:4318
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:http://collector.example:4318/v1/traces': '/v1/traces' is removed, since uilog appends the path of each signal itself: write http://collector.example:4318
     warning: $TESTTMP/more.hgrc:4: uilog.sink.c: 'otlp:http://collector.example:4317': port 4317 is usually gRPC's, and uilog speaks OTLP over HTTP: did you mean port 4318?
   3 errors, 2 warnings, 0 notes
   [1]
@@ -765,7 +765,7 @@ Variables of other programs concern a sink without a URL alone.
   > sink.b = otlp:
   > END
     warning: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be KEY=VALUE,KEY=VALUE
-    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_EXPORTER_OTLP_TIMEOUT is ignored: '30000ms' is no number of milliseconds
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_EXPORTER_OTLP_TIMEOUT is ignored: '30000ms' is not a number of milliseconds
     note: $TESTTMP/more.hgrc:3: uilog.sink.b: OTEL_SDK_DISABLED has no effect on uilog: the hgrc decides what is logged
       to switch the sink off, leave its URL empty
   0 errors, 2 warnings, 1 note
@@ -777,7 +777,7 @@ Variables of other programs concern a sink without a URL alone.
     a: 0 records waiting
     b: 0 records waiting
       warning: OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be KEY=VALUE,KEY=VALUE
-      warning: OTEL_EXPORTER_OTLP_TIMEOUT is ignored: '30000ms' is no number of milliseconds
+      warning: OTEL_EXPORTER_OTLP_TIMEOUT is ignored: '30000ms' is not a number of milliseconds
   $ unset OTEL_EXPORTER_OTLP_TIMEOUT OTEL_EXPORTER_OTLP_HEADERS
   $ unset OTEL_SDK_DISABLED
 
@@ -799,11 +799,11 @@ What a sink wants
       did you mean 'command'?
     warning: $TESTTMP/more.hgrc:3: the event 'uiblocked' needs ui.logblockedtimes, which is off
       switch it on: [ui] logblockedtimes = yes
-    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:track: the sink wants no event
-      '*' is all of them
-    warning: $TESTTMP/more.hgrc:7: uilog.sink.c:sample: nothing is told
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.b:track: the sink tracks no event
+      '*' means all of them
+    warning: $TESTTMP/more.hgrc:7: uilog.sink.c:sample: nothing is logged
       to switch the sink off, leave its URL empty
-    note: $TESTTMP/more.hgrc:9: uilog.sink.d:sample: only failures are told
+    note: $TESTTMP/more.hgrc:9: uilog.sink.d:sample: only failures are logged
   0 errors, 4 warnings, 1 note
   [1]
 
@@ -818,14 +818,14 @@ Commands are added up by an agent
   > sink.b:rollup = *
   > sink.b:track = exthook
   > END
-    warning: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: without an agent nothing is added up, and each command has its record
-      say uilog.agent = yes
-    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: the sink does not track 'commandfinish', which is what is added up
+    warning: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: without an agent there are no rollups, and each command has its record
+      set uilog.agent = yes
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: the sink does not track 'commandfinish', which rollups count
       add it to sink.b:track
-    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: without an agent nothing is added up, and each command has its record
-      say uilog.agent = yes
-    note: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: the beginning of each command is told all the same, since the sink tracks 'command'
-      track commandfinish and commandexception alone
+    warning: $TESTTMP/more.hgrc:6: uilog.sink.b:rollup: without an agent there are no rollups, and each command has its record
+      set uilog.agent = yes
+    note: $TESTTMP/more.hgrc:4: uilog.sink.a:rollup: the beginning of each command is logged nevertheless, since the sink tracks 'command'
+      track only commandfinish and commandexception
   0 errors, 3 warnings, 1 note
   [1]
 
@@ -868,7 +868,7 @@ Keys and tokens
     warning: $TESTTMP/more.hgrc:6: uilog.sink.b:user-key-file: others can read $TESTTMP/key
       chmod go-rwx $TESTTMP/key
     warning: $TESTTMP/more.hgrc:7: uilog.sink.c: a token is sent to collector.example unencrypted
-      say https:// there
+      use https://
     warning: $TESTTMP/more.hgrc:10: uilog.sink.d:token-file: others can read $TESTTMP/key
       chmod go-rwx $TESTTMP/key
   4 errors, 3 warnings, 0 notes
@@ -895,14 +895,14 @@ Files, sockets, spools
   > END
     error: $TESTTMP/more.hgrc:3: uilog.sink.a: $TESTTMP/file/a cannot be written: Not a directory (os error 20)
       every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:6: uilog.sink.d: nothing can wait for the collector: cannot use $TESTTMP/spools: others can write there
-      make it a directory of yours that nobody else can write, or name another one: [uilog] spool = DIR
-    warning: $TESTTMP/more.hgrc:4: uilog.sink.b: nobody can be told at $TESTTMP/none: No such file or directory (os error 2)
-      start whoever is to listen there
-    warning: $TESTTMP/more.hgrc:5: uilog.sink.c: nobody can be told at $TESTTMP/file: it is no socket
-      start whoever is to listen there
+    error: $TESTTMP/more.hgrc:6: uilog.sink.d: records cannot be spooled: cannot use $TESTTMP/spools: other users can write there
+      make it a directory that only you can write to, or name another one: [uilog] spool = DIR
+    warning: $TESTTMP/more.hgrc:4: uilog.sink.b: $TESTTMP/none cannot be reached: No such file or directory (os error 2)
+      start the program that should listen there
+    warning: $TESTTMP/more.hgrc:5: uilog.sink.c: $TESTTMP/file cannot be reached: it is not a socket
+      start the program that should listen there
     warning: $TESTTMP/more.hgrc:10: uilog.sink.f: $TESTTMP/e cannot be rotated: e.1 is in the way: it is not a regular file
-      mend that: meanwhile the file grows without bound
+      correct that: until then the file grows without limit
   2 errors, 3 warnings, 0 notes
   [1]
 
@@ -916,14 +916,14 @@ Without the extension nobody tells them.
   > [uilog]
   > sink.a = file:$TESTTMP/a
   > END
-    warning: USER:6: logtoprocess.commandfinish:stdin: there is no script beside it
+    warning: USER:6: logtoprocess.commandfinish:stdin: there is no script for it
       its only value is json, beside a script for its event
-    warning: $TESTTMP/more.hgrc:6: there are sinks, but the extension that tells them of events is not enabled
+    warning: $TESTTMP/more.hgrc:6: there are sinks, but the extension that sends events to them is not enabled
       enable it: [extensions] uilog =
     note: USER:2: extensions.uilog =  is overridden
-      what counts stands in $TESTTMP/more.hgrc:2
+      the value in $TESTTMP/more.hgrc:2 is used
     note: USER:5: logtoprocess.commandfinish = cat is overridden
-      what counts stands in $TESTTMP/more.hgrc:4
+      the value in $TESTTMP/more.hgrc:4 is used
   0 errors, 2 warnings, 2 notes
   [1]
 
@@ -960,27 +960,27 @@ name or password is shown.
   > END
     error: $TESTTMP/more.hgrc:4: uilog.sink.c: 'syslog+tcp://...@h': it is not //HOST or //HOST:PORT
       until then every event for it is lost, and counted
-    error: $TESTTMP/more.hgrc:3: uilog.sink.b: socket: $TESTTMP/none: No such file or directory (os error 2): start the program that is to listen there
-    error: $TESTTMP/more.hgrc:5: uilog.sink.d: tcp: $LOCALIP:1: Connection refused (os error 111): start the program that is to listen there, or check the port in the URL
-    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: nobody can be told at $TESTTMP/none: No such file or directory (os error 2)
-      start whoever is to listen there
+    error: $TESTTMP/more.hgrc:3: uilog.sink.b: socket: $TESTTMP/none: No such file or directory (os error 2): start the program that should listen there
+    error: $TESTTMP/more.hgrc:5: uilog.sink.d: tcp: $LOCALIP:1: Connection refused (os error 111): start the program that should listen there, or check the port in the URL
+    warning: $TESTTMP/more.hgrc:3: uilog.sink.b: $TESTTMP/none cannot be reached: No such file or directory (os error 2)
+      start the program that should listen there
   3 errors, 1 warning, 0 notes
   [1]
   $ sed '/^Findings/,$d' $TESTTMP/checked | tidy
   sink.a = file:$TESTTMP/new
-    file: $TESTTMP/new is not there yet, and can be made
+    file: $TESTTMP/new does not exist yet, and can be created
     can be reached, after T s
   sink.b = unix:$TESTTMP/none
-    socket: $TESTTMP/none: No such file or directory (os error 2): start the program that is to listen there
+    socket: $TESTTMP/none: No such file or directory (os error 2): start the program that should listen there
     cannot be used, after T s
   sink.c = syslog+tcp://...@h
     url: 'syslog+tcp://...@h': it is not //HOST or //HOST:PORT
     cannot be used, after T s
   sink.d = otlp:http://$LOCALIP:1
     settings: spans go to http://$LOCALIP:1/v1/traces, log records to http://$LOCALIP:1/v1/logs
-    files: all that is configured can be read
+    files: all configured files can be read
     dns: $LOCALIP is an address
-    tcp: $LOCALIP:1: Connection refused (os error 111): start the program that is to listen there, or check the port in the URL
+    tcp: $LOCALIP:1: Connection refused (os error 111): start the program that should listen there, or check the port in the URL
     cannot be used, after T s
   $ ls $TESTTMP/new $TESTTMP/.local/state/uilog/spool/d
   ls: cannot access '$TESTTMP/new': No such file or directory
@@ -989,7 +989,7 @@ name or password is shown.
   $ uilog check --config uilog.sink.a=file:$TESTTMP/new --connect sink.a -T json |
   >     "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["connects"])' |
   >     sed "s/'duration': [0-9.e-]*/'duration': T/g"
-  [{'sink': 'sink.a', 'url': 'file:$TESTTMP/new', 'steps': [{'step': 'file', 'works': True, 'text': '$TESTTMP/new is not there yet, and can be made', 'duration': T}], 'works': True, 'duration': T}]
+  [{'sink': 'sink.a', 'url': 'file:$TESTTMP/new', 'steps': [{'step': 'file', 'works': True, 'text': '$TESTTMP/new does not exist yet, and can be created', 'duration': T}], 'works': True, 'duration': T}]
   $ uilog check --config uilog.sink.a=file:$TESTTMP/new --connect nobody
   uilog: no sink 'nobody' is configured here (these are: a)
   [2]
@@ -1051,15 +1051,15 @@ Trying a script
   Findings
     error: $TESTTMP/try.hgrc:3: the script of 'exthook' has failed: exit status 3
     warning: $TESTTMP/try.hgrc:7: nothing in Mercurial emits the event 'my-event'
-      if an extension of yours emits it, or `uilog emit`, all is well
+      ignore this if an extension of yours, or `uilog emit`, emits it
     warning: USER:5: logtoprocess.commandfinish = cat is overridden
-      what counts stands in $TESTTMP/try.hgrc:2
+      the value in $TESTTMP/try.hgrc:2 is used
   1 error, 2 warnings, 0 notes
   $ findings --run pythonhook | grep '^  error'
     error: $TESTTMP/try.hgrc:4: the script of 'pythonhook' has failed: killed by SIGKILL
   $ uilog check --run incoming --config uilog.script-timeout=0.1 | tidy |
   >     grep after
-    its time was over (uilog.script-timeout) after T s
+    it timed out (uilog.script-timeout) after T s
   $ uilog check --run discovery | tidy | cut -c1-60 |
   >     sed '/^Findings/,$d;/environment/,/UILOG_CHECK/d'
   discovery = head -c 100000 /dev/zero | tr '\0' x
@@ -1219,9 +1219,9 @@ Colours
   $ uilog check --color always | tidy | sed -n '/Findings/,$p' | cat -v
   ^[[1mFindings^[[0m
     ^[[1m^[[33mwarning^[[0m: ^[[36m$TESTTMP/try.hgrc:7^[[0m: nothing in Mercurial emits the event 'my-event'
-      if an extension of yours emits it, or `uilog emit`, all is well
+      ignore this if an extension of yours, or `uilog emit`, emits it
     ^[[1m^[[33mwarning^[[0m: ^[[36mUSER:5^[[0m: logtoprocess.commandfinish = cat is overridden
-      what counts stands in $TESTTMP/try.hgrc:2
+      the value in $TESTTMP/try.hgrc:2 is used
   0 errors, 2 warnings, 0 notes
   $ uilog check --color never | tail -1 | cat -v
   0 errors, 2 warnings, 0 notes

@@ -205,7 +205,7 @@ It gets more time where it has not come to its trap.
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
     failures: 1
     events lost: 0
-    ????-??-??T??:??:??.??????+00:00 timed-out logged its time was over (uilog.script-timeout) (glob)
+    ????-??-??T??:??:??.??????+00:00 timed-out logged it timed out (uilog.script-timeout) (glob)
       defined at: --config
       directory: $TESTTMP
       duration: *.??? s (glob)
@@ -217,7 +217,7 @@ It gets more time where it has not come to its trap.
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
     failures: 1
     events lost: 0
-    ????-??-??T??:??:??.??????+00:00 timed-out logged its time was over (uilog.script-timeout) (glob)
+    ????-??-??T??:??:??.??????+00:00 timed-out logged it timed out (uilog.script-timeout) (glob)
       defined at: --config
       directory: $TESTTMP
       duration: *.??? s (glob)
@@ -419,7 +419,7 @@ Until the queue is full: then events are lost, and counted.
   $ rm -r ~/.local/state/uilog
   $ hg case full --config uilog.queue-size=1MB --debug 2>&1 | grep ^uilog |
   >     sort -u
-  uilog: lost 1 event(s) at logged: 1048576 bytes of events wait already (uilog.queue-size)
+  uilog: lost 1 event(s) at logged: 1048576 bytes of events are queued already (uilog.queue-size)
   $ settled
   $ rm $got/log
   $ rm -r ~/.local/state/uilog

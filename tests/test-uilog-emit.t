@@ -132,7 +132,7 @@ That a sink has lost it is known a moment later, and waited for.
   uilog: lost: uilog.sink.f: /proc/none/log: No such file or directory (os error 2)
   [1]
   $ uilog emit note x --config uilog.sink.f=none:/x
-  uilog: lost: uilog.sink.f: 'none:/x' is no kind of sink: file:, syslog:, unix:, otlp:
+  uilog: lost: uilog.sink.f: 'none:/x' is not a kind of sink: file:, syslog:, unix:, otlp:
   [1]
   $ (ulimit -f 0; uilog emit backup x) 2>&1 | sed 's/at backup:.*:/at backup: ...:/'
   uilog: lost 1 event(s) at backup: ...: File too large (os error 27)
@@ -148,12 +148,12 @@ What a spool keeps is not lost. Nothing has the name of the program but itself.
 A name that nobody waits for may be mistyped.
 
   $ uilog emit bakcup x
-  uilog: no sink wants the event 'bakcup'; did you mean 'backup'?
+  uilog: no sink tracks the event 'bakcup'; did you mean 'backup'?
   $ uilog emit --require-sink bakcup x
-  uilog: no sink wants the event 'bakcup'; did you mean 'backup'?
+  uilog: no sink tracks the event 'bakcup'; did you mean 'backup'?
   [1]
   $ uilog emit --require-sink unheard x
-  uilog: no sink wants the event 'unheard'
+  uilog: no sink tracks the event 'unheard'
   [1]
   $ uilog emit --require-sink backup x
   $ uilog emit '' x

@@ -640,7 +640,7 @@ A script whose hg runs the script again comes to an end.
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
     failures: 1
     events lost: 1
-    ????-??-??T??:??:??.??????+00:00 lost logged 5 scripts run hg within each other already (glob)
+    ????-??-??T??:??:??.??????+00:00 lost logged scripts that run hg are nested 5 deep already (glob)
   $ rm -r ~/.local/state/uilog
 
 Mistakes in the configuration are named with --debug, each once.
@@ -669,7 +669,7 @@ Mistakes in the configuration are named with --debug, each once.
   uilog.sink.f:trak: there is no such option; did you mean 'track'?
   uilog.sink.g:track: there is no uilog.sink.g
   uilog.sink.nohost: 'otlp:https://' names no host
-  uilog.sink.noscheme: 'nonsense:y' is no kind of sink: file:, syslog:, unix:, otlp:
+  uilog.sink.noscheme: 'nonsense:y' is not a kind of sink: file:, syslog:, unix:, otlp:
 
 A sink that cannot be used is marked, also if only the binary can tell.
 
@@ -682,7 +682,7 @@ A sink that cannot be used is marked, also if only the binary can tell.
     uilog.sink.nohost = otlp:https:// (*) (glob)
       broken: 'otlp:https://' names no host
     uilog.sink.noscheme = nonsense:y (*) (glob)
-      broken: 'nonsense:y' is no kind of sink: file:, syslog:, unix:, otlp:
+      broken: 'nonsense:y' is not a kind of sink: file:, syslog:, unix:, otlp:
   settings:
 
 A script that fails while the command runs is told at the command's end.

@@ -379,7 +379,7 @@ Without a place for numbers records arrive all the same, and that is told once.
   $ "$PYTHON" -c 'import json, sys
   > for it in json.load(sys.stdin)["journal"]["failures"]:
   >     print(it["kind"], it["lost"], it["detail"])' < $TESTTMP/status
-  sink 0 uilog.sink.audit: its records have no numbers, so what is lost cannot be missed: cannot use $TESTTMP/.local/state/uilog/numbers: it is no directory
+  sink 0 uilog.sink.audit: its records have no numbers, so losses cannot be noticed: cannot use $TESTTMP/.local/state/uilog/numbers: it is not a directory
   $ uilog check | grep -c 'its records have no numbers: cannot use'
   1
   $ rm $TESTTMP/.local/state/uilog/numbers

@@ -60,6 +60,18 @@ No command waits for it, and what it is to get stays.
       sent: 0 records
       next attempt: in T, after N failures
         status 503: down for repair
+
+What waits is shown like any other record.
+
+  $ uilog log --columns name,exit
+  init    0
+  root    0
+  root    0
+  $ uilog export --format csv --columns event,name
+  event,name
+  commandfinish,init
+  commandfinish,root
+  commandfinish,root
   $ ls -ld $TESTTMP/.local/state/uilog/spool/fleet | cut -c 1-10
   drwx------
   $ uilog spool -T json > $TESTTMP/out
@@ -92,7 +104,7 @@ No command waits for it, and what it is to get stays.
     error: *: uilog.sink.fleet: delivery failing, N times: status 503: down for repair; 3 waiting (glob)
       retry now: uilog spool flush
     warning: *: nothing in Mercurial emits the event 'backup' (glob)
-      if an extension of yours emits it, or `uilog emit`, all is well
+      ignore this if an extension of yours, or `uilog emit`, emits it
   1 error, 1 warning, 0 notes
 
 Somebody asks for it by hand: what it answers is told.
@@ -255,7 +267,7 @@ Sinks that are not configured here
   $ uilog spool > $TESTTMP/out
   [1]
   $ sed -n '/^  old/,$p' $TESTTMP/out | shown
-    old  not configured here: nobody sends this
+    old  not configured here: not sent
       waiting: [0-9]+ records, N bytes, the oldest for T (re)
       sent: 0 records
       next attempt: in T, after N failures
@@ -388,7 +400,7 @@ What has never accepted anything is perhaps no collector: all waits.
   $TESTTMP/repo
   $ settled
   $ uilog spool | sed -n '/^  wrong/,$p' | grep -v 'next attempt' | shown
-    wrong  not configured here: nobody sends this
+    wrong  not configured here: not sent
       waiting: [0-9]+ records, N bytes, the oldest for T (re)
       sent: 0 records
         not accepted: 400 (is this an OTLP endpoint?)
@@ -428,7 +440,7 @@ It keeps the lock, so nothing is sent; that is told, and nobody takes over.
   [1]
   $ corpse | grep -A 1 stopped
     error: *:*: uilog.sink.fleet: nothing is sent because of process PID (sleep), stopped since T (glob)
-      let it go on: kill -CONT PID; or end it, which loses nothing: kill -KILL PID
+      continue it: kill -CONT PID; or kill it, which loses nothing: kill -KILL PID
   $ uilog spool flush > $TESTTMP/out
   [1]
   $ corpse
@@ -444,12 +456,12 @@ Files that are destroyed
   > done
   $ uilog spool flush
   fleet: 0 records sent
-    1 record or more lost: the files that they were in are damaged
+    1 record or more lost in damaged files
   [1]
   $ : > $spool/000000000001-0123456789abcdef.seg1
   $ uilog spool flush
   fleet: 0 records sent
-    1 file found empty: what was in there is lost
+    1 file empty: their records are lost
   [1]
   $ uilog spool flush
   fleet: 0 records sent
@@ -468,17 +480,17 @@ A directory that is not safe
   $ uilog spool | shown
   Spools: $TESTTMP/open
     fleet  otlp:http://$LOCALIP:PORT
-      cannot be used: cannot use $TESTTMP/open: others can write there
+      cannot be used: cannot use $TESTTMP/open: other users can write there
   $ uilog spool flush
   fleet: 0 records sent
-    0 records left: cannot use $TESTTMP/open: others can write there
+    0 records left: cannot use $TESTTMP/open: other users can write there
   [1]
   $ uilog spool forget
-  uilog: fleet: cannot use $TESTTMP/open: others can write there
+  uilog: fleet: cannot use $TESTTMP/open: other users can write there
   [1]
   $ uilog check > $TESTTMP/out
   [1]
   $ grep -A 1 'nothing can wait' $TESTTMP/out
-    error: *: uilog.sink.fleet: nothing can wait for the collector: cannot use $TESTTMP/open: others can write there (glob)
-      make it a directory of yours that nobody else can write, or name another one: [uilog] spool = DIR
+    error: *: uilog.sink.fleet: records cannot be spooled: cannot use $TESTTMP/open: other users can write there (glob)
+      make it a directory that only you can write to, or name another one: [uilog] spool = DIR
   $ kill `cat $TESTTMP/collector/pid`

@@ -296,7 +296,7 @@ anybody's. Another one is.
   $ grep -v '^    ' $TESTTMP/out
   Dispatchers
   Journal: $TESTTMP/.local/state/uilog/failures.jsonl
-    cannot be used: $TESTTMP/.local/state: others may write there
+    cannot be used: $TESTTMP/.local/state: other users may write there
     meanwhile: */failures-*.jsonl (glob)
     0 events lost, 1 failure
     TIME  failed  command  exit status 3
@@ -304,7 +304,7 @@ anybody's. Another one is.
   >     --config logtoprocess.commandfinish= | sed -n '/^journal/,$p' |
   >     grep -v '^    '
   journal: $TESTTMP/.local/state/uilog/failures.jsonl
-    cannot be used: $TESTTMP/.local/state: others may write there
+    cannot be used: $TESTTMP/.local/state: other users may write there
     meanwhile: */failures-*.jsonl (glob)
     failures: 1
     events lost: 0

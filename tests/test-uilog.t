@@ -21,8 +21,8 @@ does not notice.
   $ hg init repo
   $ cd repo
 
-The surroundings of a script
-============================
+The environment of a script
+===========================
 
 The same script describes itself under stock logtoprocess and under uilog:
 cwd, umask, user, signals, session, descriptors, environment. hg itself has
@@ -384,7 +384,7 @@ Faults of the configuration are told with --debug, and where they are.
   uilog: $TESTTMP/faults.hgrc:2: uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8
   uilog: $TESTTMP/faults.hgrc:3: uilog.script-timeout: '-1' is not a number of seconds, using 600
   uilog: $TESTTMP/faults.hgrc:5: logtoprocess.said:stdin: 'xml' is not 'json', using /dev/null
-  uilog: $TESTTMP/faults.hgrc:6: logtoprocess.nothing:stdin: there is no script beside it
+  uilog: $TESTTMP/faults.hgrc:6: logtoprocess.nothing:stdin: there is no script for it
   loudly
   $ HGRCPATH=$HGRCPATH:$TESTTMP/faults.hgrc hg debuguilog | grep faults.hgrc
     uilog.max-scripts = lots ($TESTTMP/faults.hgrc:2)
@@ -394,7 +394,7 @@ Faults of the configuration are told with --debug, and where they are.
     uilog.max-scripts: 'lots' is not a number from 1 to 1024, using 8 ($TESTTMP/faults.hgrc:2)
     uilog.script-timeout: '-1' is not a number of seconds, using 600 ($TESTTMP/faults.hgrc:3)
     logtoprocess.said:stdin: 'xml' is not 'json', using /dev/null ($TESTTMP/faults.hgrc:5)
-    logtoprocess.nothing:stdin: there is no script beside it ($TESTTMP/faults.hgrc:6)
+    logtoprocess.nothing:stdin: there is no script for it ($TESTTMP/faults.hgrc:6)
   $ settled
   $ rm $got/log
 

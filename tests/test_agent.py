@@ -15,7 +15,7 @@ from pathlib import Path
 
 import processes
 import pytest
-from conftest import Agents, Home, until
+from conftest import SOAK, Agents, Home, until
 
 # In `make test`; `make soak` asks more often.
 KILLS = 30
@@ -121,7 +121,7 @@ def can_unshare() -> bool:
 
 @pytest.mark.parametrize(
     "kills",
-    [KILLS, pytest.param(MANY_KILLS, marks=pytest.mark.soak)],
+    [KILLS, pytest.param(MANY_KILLS, marks=SOAK)],
 )
 def test_the_end_of_a_container_loses_nothing_in_silence(
     agents: Agents, kills: int

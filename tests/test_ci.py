@@ -6,17 +6,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import processes
 import pytest
+import yaml
 from conftest import Agents, Home, until
 from otlp_receiver import Receiver
 from test_killed import namespace
+from tools.common import ROOT
 
 # What an agent is told of the environment of whoever starts it, besides PATH.
 PLACES = (
@@ -33,6 +37,27 @@ MARKS = {
     "jenkins": {"BUILD_ID": "7", "JENKINS_NODE_COOKIE": "c0ffee"},
     "github": {"RUNNER_TRACKING_ID": "github_c0ffee"},
 }
+
+RECIPES = ROOT / "docs" / "ci.md"
+
+
+def blocks(language: str) -> list[str]:
+    """The examples in this language, in their order."""
+    fence = rf"^ *```{language}\n(.*?)^ *```$"
+    flags = re.DOTALL | re.MULTILINE
+    return re.findall(fence, RECIPES.read_text(), flags)
+
+
+def last_steps() -> dict[str, str]:
+    """By the CI system, the shell line that each recipe ends a job with."""
+    (workflow, pipeline, _) = map(yaml.safe_load, blocks("yaml"))
+    (post,) = blocks("groovy")
+    (line,) = re.findall(r"\bsh '([^']+)'", post)
+    return {
+        "github": workflow["jobs"]["build"]["steps"][-1]["run"],
+        "gitlab": pipeline["default"]["after_script"][-1],
+        "jenkins": line,
+    }
 
 
 def environment_of(pid: int) -> list[str]:
@@ -146,7 +171,7 @@ def test_a_queue_dir_that_others_can_write_to_is_not_used(
     home.configure("[uilog]\nqueue-dir = relative\n")
     assert place().startswith(usual)
     told = home.hg("debuguilog", "-T", "{configfaults % '{problem}'}")
-    assert told.startswith("'relative' is no absolute path"), told
+    assert told.startswith("'relative' is not an absolute path"), told
     # Agents of both places are ended with the test.
     home.configure(f"[uilog]\nqueue-dir = {shared}\n")
 
@@ -198,3 +223,73 @@ def test_what_runs_shows_where_records_are_and_why_there_is_no_queue(
     until("all", lambda: status(home)["dispatchers"] == [])
     home.configure("[uilog]\nagent = no\n")
     assert shown()[0] == "dispatcher"
+
+
+def test_the_recipes_mean_what_their_systems_take_them_for() -> None:
+    (workflow, pipeline, pod) = map(yaml.safe_load, blocks("yaml"))
+    (step,) = workflow["jobs"]["build"]["steps"]
+    assert step["if"] == "always()"
+    assert set(step) == {"name", "if", "run"}
+    # A quoted text or a colon can make something else of a line.
+    lines = pipeline["default"]["after_script"]
+    assert all(isinstance(line, str) for line in [step["run"], *lines])
+    spec: dict[str, Any] = pod["spec"]
+    (container,) = spec["containers"]
+    (mount,) = container["volumeMounts"]
+    (volume,) = spec["volumes"]
+    assert mount["name"] == volume["name"]
+    (settings,) = (it for it in blocks("ini") if "queue-dir" in it)
+    # What the hgrc names is in the pod, and on the host at the same place.
+    for place in re.findall(r"= (/.*)", settings):
+        assert place.startswith(mount["mountPath"])
+        assert place.startswith(volume["hostPath"]["path"])
+
+
+def test_the_last_step_of_each_recipe_tells_what_is_left(home: Home) -> None:
+    def run(line: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["sh", "-ec", line],
+            env=home.env,
+            cwd=home.path,
+            capture_output=True,
+            text=True,
+            timeout=processes.DEADLINE,
+        )
+        return done.returncode, done.stdout
+
+    with Receiver() as receiver:
+        home.configure(
+            f"[uilog]\nsink.fleet = otlp:{receiver.url}\n"
+            "sink.fleet:track = commandfinish\n"
+        )
+        for number, line in enumerate(last_steps().values(), 1):
+            home.hg("version", "-q")
+            status, said = run(line)
+            assert (status, "incomplete" in said) == (0, False), (line, said)
+            assert receiver.store.count() == number
+    # Nobody answers any more. Jenkins is to fail, the others warn.
+    home.hg("version", "-q")
+    for system, line in last_steps().items():
+        status, said = run(line)
+        fails = system == "jenkins"
+        assert (status, "incomplete" in said) == (fails, not fails), (
+            line,
+            said,
+        )
+
+
+def test_what_prepares_a_host_makes_a_directory_that_hg_uses(
+    agents: Agents, tmp_path: Path
+) -> None:
+    place = tmp_path / "var"
+    (block,) = blocks("sh")
+    lines = [it for it in block.splitlines() if not it.startswith("#")]
+    make, every_minute = (
+        it.replace("/var/lib/uilog", str(place)) for it in lines
+    )
+    agents.home.run("sh", "-ec", make)
+    agents.home.configure(f"[uilog]\nqueue-dir = {place}\n")
+    agents.home.hg("version", "-q")
+    agents.home.run("sh", "-ec", every_minute)
+    assert agents.commands() == ["version"]
+    assert [it.name for it in place.iterdir()] == [f"uilog-{os.geteuid()}"]

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import processes
 import pytest
-from conftest import Chg, Home, until
+from conftest import SOAK, Chg, Home, until
 from forking_hg import ForkingHg
 from growing import whole_lines
 
@@ -32,14 +32,16 @@ command = registrar.command(cmdtable)
 ROOM = os.environ['ROOM']
 
 
-def mark(word):
-    with open(os.path.join(ROOM, '%s-%d' % (word, os.getpid())), 'w'):
+def mark(word, name=None):
+    # A process id is used again.
+    name = os.fsdecode(name) if name else os.getpid()
+    with open(os.path.join(ROOM, '%s-%s' % (word, name)), 'w'):
         pass
 
 
 @command(b'works', [], norepo=True)
-def works(ui, seconds=b'0'):
-    mark('runs')
+def works(ui, seconds=b'0', name=None):
+    mark('runs', name)
     until = time.monotonic() + float(seconds)
     while time.monotonic() < until:
         ui.log(b'foo', b'bar\n')
@@ -127,6 +129,8 @@ def leaves(ui):
     atexit.register(os._exit, 0)
 """
 
+T = TypeVar("T")
+
 # Sinks get these.
 TRACKED = "command, commandfinish, commandlost"
 
@@ -147,12 +151,18 @@ class Commands:
             f"sink.audit:track = {TRACKED}\n"
         )
 
-    def has(self, word: str, pid: int) -> bool:
-        return (self.room / f"{word}-{pid}").exists()
+    def has(self, word: str, whose: int | str) -> bool:
+        return (self.room / f"{word}-{whose}").exists()
 
-    def await_body(self, pid: int) -> None:
-        """Waits until a command tells that it runs."""
-        until("its body", lambda: self.has("runs", pid))
+    def await_body(self, whose: int | str) -> None:
+        """Waits until a command tells that it runs: by its process id, or by
+        its name if it has one."""
+        until("its body", lambda: self.has("runs", whose))
+
+    def forget_body(self, pid: int) -> None:
+        """One that has ended tells nothing of the next one with its process
+        id."""
+        (self.room / f"runs-{pid}").unlink(missing_ok=True)
 
     def await_events(self, event: str, count: int) -> None:
         """Waits until the sink has got so many of these."""
@@ -172,10 +182,14 @@ class Commands:
 
     def by_process(self) -> dict[int, Counter[str]]:
         """The events of each process; what came twice counts once."""
+        return self.counted(lambda it: it["pid"])
+
+    def counted(self, key: Callable[[Any], T]) -> dict[T, Counter[str]]:
+        """The events by what tells processes apart."""
         once = {it["id"]: it for it in self.records()}
-        events: dict[int, Counter[str]] = defaultdict(Counter)
+        events: dict[T, Counter[str]] = defaultdict(Counter)
         for record in once.values():
-            events[record["process"]["pid"]][record["event"]] += 1
+            events[key(record["process"])][record["event"]] += 1
         return events
 
     def journal(self) -> str:
@@ -207,54 +221,52 @@ def settle(commands: Commands) -> None:
 # In `make test`, with an agent and with dispatchers; `make soak` asks more
 # often.
 KILLS = 100
-MANY_KILLS = 500
+MANY_KILLS = 1000
 # Commands that run at a time.
 AT_ONCE = 4
 
 
-@pytest.mark.parametrize(
-    "kills", [KILLS, pytest.param(MANY_KILLS, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY_KILLS, marks=SOAK)])
 def test_whenever_it_is_killed_a_command_has_one_end(
     commands: Commands, kills: int
 ) -> None:
     chance = random.Random(kills)
-    pids: list[int] = []
+    lines = [f"works 0.03 {number}" for number in range(kills)]
     killed = set()
     with ForkingHg(commands.home.env, commands.home.path) as hg:
-        while len(pids) < kills:
-            some = [hg.start("works", "0.03") for _ in range(AT_ONCE)]
-            for number, pid in enumerate(some):
+        for first in range(0, kills, AT_ONCE):
+            some = {it: hg.start(*it.split()) for it in lines[first:][:AT_ONCE]}
+            for number, (line, pid) in enumerate(some.items()):
                 if number % 2:
-                    commands.await_body(pid)
+                    commands.await_body(line.split()[-1])
                 time.sleep(chance.random() * 0.04)
                 os.kill(pid, signal.SIGKILL)
-            for pid in some:
+            for line, pid in some.items():
                 if hg.wait(pid) == -signal.SIGKILL:
-                    killed.add(pid)
-            pids += some
+                    killed.add(line)
     settle(commands)
-    events = commands.by_process()
-    for pid in pids:
-        own = events[pid]
+    events = commands.counted(lambda it: it["command_line"])
+    assert events.keys() <= set(lines)
+    for line in lines:
+        own = events[line]
         ends = own["commandfinish"] + own["commandlost"]
-        account = (pid, own, commands.journal())
+        account = (line, own, commands.journal())
         assert own["command"] <= 1, account
-        began = bool(own["command"]) or commands.has("runs", pid)
+        has_run = commands.has("runs", line.split()[-1])
+        began = bool(own["command"]) or has_run
         assert ends <= 1, account
         assert ends == 1 or not began, account
-        if pid not in killed:
+        if line not in killed:
             assert own["commandfinish"] == 1, account
     lost = commands.named("commandlost")
     # Most of those that were killed in their bodies, at least.
     assert len(lost) >= kills // 10
-    assert {it["process"]["pid"] for it in lost} <= killed
+    assert {it["process"]["command_line"] for it in lost} <= killed
     for record in lost:
         options = record["options"]
         assert options["cause"] in ("signal", "unknown")
         assert ("signal" in options) == (options["cause"] == "signal")
         assert record["process"]["command"] == "works"
-        assert record["process"]["command_line"] == "works 0.03"
         assert 0 <= record["duration"] < processes.DEADLINE
     ids = [it["id"] for it in commands.records()]
     assert len(ids) == len(set(ids))
@@ -360,28 +372,31 @@ ORDINARY: tuple[tuple[tuple[str, ...], int | None, int, str], ...] = (
 
 
 @pytest.mark.parametrize(
-    "rounds", [ROUNDS, pytest.param(MANY_ROUNDS, marks=pytest.mark.soak)]
+    "rounds", [ROUNDS, pytest.param(MANY_ROUNDS, marks=SOAK)]
 )
 def test_no_ordinary_end_is_a_loss(commands: Commands, rounds: int) -> None:
     repository = commands.home.unseen_repository()
-    started = {}
     with ForkingHg(commands.home.env, repository) as hg:
         for _ in range(rounds):
             running = []
             for args, sent, status, out in ORDINARY:
                 pid = hg.start(*args, out=out)
                 running.append((pid, args, sent, status))
-                started[pid] = args[0], out
                 if len(running) == AT_ONCE:
                     finish(commands, hg, running)
                     running = []
             finish(commands, hg, running)
     settle(commands)
     assert commands.named("commandlost") == []
-    ends = {it["process"]["pid"] for it in commands.named("commandfinish")}
-    others = {it for pid, it in started.items() if pid not in ends}
+    ends = Counter(
+        it["process"]["command"] for it in commands.named("commandfinish")
+    )
     # hg says nothing more where it cannot write.
-    assert others == {("becomes", os.devnull), ("log", "/dev/full")}
+    silent = (("becomes", os.devnull), ("log", "/dev/full"))
+    ordinary = Counter(
+        args[0] for args, _, _, out in ORDINARY if (args[0], out) not in silent
+    )
+    assert ends == {it: rounds * ordinary[it] for it in ordinary}
     assert commands.journal() == ""
 
 
@@ -395,6 +410,7 @@ def finish(
             commands.await_body(pid)
             os.kill(pid, sent)
         assert hg.wait(pid) == status, args
+        commands.forget_body(pid)
 
 
 def test_servers_and_workers_are_no_losses(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 from tools.common import MAIN_HG, ROOT, venv_of
 
 UILOG = venv_of(MAIN_HG) / "bin" / "uilog"
@@ -249,15 +250,20 @@ class Example(NamedTuple):
     text: str
 
 
-def examples() -> Iterator[Example]:
-    """All examples of hgrc files."""
+def blocks(language: str) -> Iterator[Example]:
+    """All examples in this language, of all pages."""
     for page in PAGES:
         text = page.read_text()
         for match in re.finditer(
-            r"^```ini\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE
+            rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE
         ):
             line = text.count("\n", 0, match.start()) + 1
             yield Example(name_of(page), line, match[1])
+
+
+def examples() -> Iterator[Example]:
+    """All examples of hgrc files."""
+    yield from blocks("ini")
     text = docstring()
     for match in re.finditer(r"::\n\n((?:  .*\n|\n)+)", text):
         yield Example(
@@ -265,6 +271,13 @@ def examples() -> Iterator[Example]:
             text.count("\n", 0, match.start()) + 1,
             textwrap.dedent(match[1]),
         )
+
+
+def test_each_example_in_yaml_can_be_read() -> None:
+    found = list(blocks("yaml"))
+    assert len(found) > 3
+    for example in found:
+        assert isinstance(yaml.safe_load(example.text), dict), example
 
 
 def test_each_example_is_a_valid_hgrc(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import processes
 import pytest
-from conftest import Home, until
+from conftest import SOAK, Home, until
 
 # A pid namespace of its own, in which hg is the first process: it ends with hg,
 # as a container does.
@@ -25,7 +25,7 @@ NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 # What a killed dispatcher had in hand may have been run or delivered: so much
 # of a loss, by the line that tells of it.
 UNCERTAIN = re.compile(
-    r"(\d+) (?:begun, and perhaps run to the end|perhaps not delivered)"
+    r"(\d+) (?:started, and perhaps completed|perhaps not delivered)"
 )
 
 # Logs without end, and says after each event that it was logged.
@@ -160,9 +160,7 @@ def has_run(home: Home, count: int) -> bool:
     return len(home.read("ran").splitlines()) == count
 
 
-@pytest.mark.parametrize(
-    "moments", [30, pytest.param(1000, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("moments", [30, pytest.param(1000, marks=SOAK)])
 def test_killed_at_any_moment_every_event_is_accounted_for(
     home: Home, moments: int
 ) -> None:

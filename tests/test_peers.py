@@ -200,7 +200,7 @@ def test_who_holds_standard_error_is_not_waited_for(
     debug = client.run("id", URL, "--debug", *IMPATIENT)
     why = (
         f"uilog: {URL}: its standard error is still held open, 3 s after it"
-        " was closed or last said something: waited no longer"
+        " was closed or after its last output: stopped waiting"
         " (uilog.peer-timeout)\n"
     )
     assert debug.out.endswith(b"remote: two\nremote: three")
@@ -510,7 +510,7 @@ def test_a_server_that_never_stops_talking_is_cut(
     assert not lives(ssh)
     assert done.status == 0
     assert shown in done.out
-    assert b"waited no longer (uilog.peer-close-max)\n" in done.err
+    assert b"stopped waiting (uilog.peer-close-max)\n" in done.err
     (closed,) = client.closed()
     assert (closed["outcome"], closed["leaked"]) == ("cut", False)
 
@@ -532,7 +532,7 @@ def leak(ui):
     done = client.run("leak", "--debug", *BRIEF)
     assert b"cut 2\n" in done.out
     # The first one has used all but the least that each gets.
-    reports = re.findall(rb"went on talking for (\d) s", done.err)
+    reports = re.findall(rb"still sent output (\d) s after", done.err)
     assert reports == [b"2", b"1", b"1", b"1", b"1"]
     closed = client.closed()
     assert [it["outcome"] for it in closed] == ["cut"] * 5

@@ -271,20 +271,20 @@ from mercurial.utils import procutil, stringutil
 
 testedwith = b'6.3 6.9 7.0 7.2'
 if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
-    # This setting is new in hg 6.3. Wherever there is a minimumhgversion, hg
-    # finds out its own, which costs as much as all that is done in here.
+    # This setting is new in hg 6.3. If there is a minimumhgversion, hg
+    # determines its own version, which costs as much as this whole module.
     minimumhgversion = b'6.3'
 
 cmdtable: dict = {}
 command = registrar.command(cmdtable)
 
-# The name of uilog's logger, by which a ui knows its configuration.
+# The name of uilog's logger in a ui.
 LOGGER = b'uilog'
-# The stock extension, and what it calls its logger.
+# The stock extension, and the name of its logger.
 STOCK = b'logtoprocess'
 BLACKBOX = b'blackbox'
 
-# What may switch uilog off; `brake` decides.
+# May switch uilog off; `brake` decides.
 BRAKE_VARIABLE = 'UILOG'
 BRAKE_SECTION = b'uilog'
 BRAKE_ITEM = b'enabled'
@@ -299,10 +299,10 @@ _stocklog = getattr(uimod.ui, 'log', None)
 # Why uilog cannot be loaded, and so is off until this process ends.
 _failure = None
 
-# Whether it was switched off when hg set its extensions up, and so stays off.
+# Whether uilog was off when hg set up its extensions; it then stays off.
 _isoff = False
 
-# The repositories that are in use, by their roots.
+# The repositories in use, by their roots.
 repos: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 # All parts, in the order of their dependencies. A part is a module of uilog
@@ -353,7 +353,7 @@ def uisetup(ui):
     Parts do everything else; most commands do not need them.
     """
     global _isoff
-    maybeoff = CHG_VARIABLE in os.environ or _maybeoff(ui)
+    maybeoff = isset(CHG_VARIABLE) or _maybeoff(ui)
     if maybeoff and part('brake').uisetup(ui):
         _isoff = True
         return
@@ -375,7 +375,7 @@ def uisetup(ui):
     extensions.afterloaded(BLACKBOX, _replaceblackbox)
     # A chg server is recognized by its environment, which it soon changes.
     # A process without a command may run for a long time.
-    if CHG_VARIABLE in os.environ or not isincommand():
+    if isset(CHG_VARIABLE) or not isincommand():
         loadparts()
 
 
@@ -390,13 +390,21 @@ def cause(ui):
 
 
 def _maybeoff(ui):
-    return BRAKE_VARIABLE in os.environ or ui.hasconfig(
-        BRAKE_SECTION, BRAKE_ITEM
-    )
+    return isset(BRAKE_VARIABLE) or ui.hasconfig(BRAKE_SECTION, BRAKE_ITEM)
+
+
+def isset(variable):
+    """whether there is an environment variable of this name"""
+    try:
+        # What os.environ itself does raises an exception inside if there is
+        # none, and this is asked for each ui.
+        return variable.encode() in os.environ._data
+    except AttributeError:
+        return variable in os.environ
 
 
 def _fail(ui, err):
-    """go on without uilog, which cannot be loaded"""
+    """continue without uilog, which cannot be loaded"""
     global _failure
     why = stringutil.forcebytestr(err)
     # hg: extensions.loadall
@@ -406,12 +414,12 @@ def _fail(ui, err):
 
 
 def isincommand():
-    """whether a command has loaded us"""
+    """whether a command has loaded uilog"""
     return any(True for _frame in dispatchframes())
 
 
 def dispatchframes():
-    """the calls of hg's dispatch that have led here, the innermost first"""
+    """the active calls of hg's dispatch, the innermost first"""
     frame: types.FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_globals.get('__name__') == dispatch.__name__:
@@ -460,9 +468,9 @@ def _filling(name):
 
 
 class _Items(configitems.itemregister):
-    """a section's items, which are made when one is asked for
+    """a section's items, which are created on first use
 
-    Few commands ask; those of all extensions are made for every command.
+    Few commands use them; hg creates those of all extensions for every command.
     """
 
     __contains__ = _filling('__contains__')
@@ -481,7 +489,7 @@ def _fill(items):
     configitem = registrar.configitem(table)
     section = items.section
     if section == STOCK:
-        # An event may have any name, and sub-options beside it.
+        # An event may have any name, and sub-options.
         configitem(section, b'.*', default=None, generic=True)
     else:
         configitem(section, rb'sink\..*', default=None, generic=True)
@@ -504,14 +512,14 @@ def _tracksnothing(event):
 
 def uipopulate(ui):
     if cause(ui) is not None:
-        # The ui may be a copy of one for which uilog is on.
+        # The ui may be a copy of one with uilog enabled.
         ui._loggers.pop(LOGGER, None)
         return
     tryto(_populate, ui)
 
 
 def _populate(ui):
-    if not _iswanted(ui):
+    if not iswanted(ui):
         before = ui.getlogger(LOGGER)
         root = before.root if before is not None else None
         ui.setlogger(LOGGER, _idlelogger(root))
@@ -530,11 +538,11 @@ def _populate(ui):
     events.populate(ui)
 
 
-def _iswanted(ui):
+def iswanted(ui):
     """whether anything may have to be logged for a ui"""
     return (
         ui.debugflag
-        or RUN_VARIABLE in os.environ
+        or isset(RUN_VARIABLE)
         or ui.configitems(b'uilog')
         or ui.configitems(STOCK)
     )
@@ -576,9 +584,9 @@ def _loadblackbox():
 
 
 def _wraplog(orig):
-    """ui.log until anything is to be logged
+    """ui.log until there is anything to log
 
-    It makes way for that of `events`, unless another extension has wrapped it.
+    `events` replaces it, unless another extension has wrapped it.
     """
     isstock = orig is _stocklog
     full = None
@@ -607,10 +615,10 @@ def _wraplog(orig):
 
 
 def part(name):
-    """a part of uilog, which is loaded if it is not yet
+    """a part of uilog; loads it if needed
 
     The native module and `events` always come with it, except with `brake`:
-    they may be what is broken. Raises if it cannot be loaded; the next call
+    they may be broken. Raises if it cannot be loaded; the next call
     tries again.
     """
     found = _parts.get(name)
@@ -639,7 +647,7 @@ def loaded(name):
 
 
 def loadparts():
-    """load all parts, for a process that is to do without their files
+    """load all parts, for a process that may outlive their files
 
     A server may run for weeks, while uilog is upgraded or removed.
     """
@@ -648,7 +656,7 @@ def loadparts():
 
 
 def _identity():
-    """tells whether the files are those that have been loaded from"""
+    """identifies the files, to see whether they have been replaced"""
     status = os.stat(__file__)
     return status.st_dev, status.st_ino, status.st_mtime_ns
 
@@ -657,9 +665,9 @@ _OWN_IDENTITY = _identity()
 
 
 def _load(name):
-    """a module of ours, all of it or nothing
+    """a module of uilog, completely or not at all
 
-    Not lazy as what hg imports: a signal in the middle would leave the half of
+    Not imported lazily: a signal in the middle would leave the module half
     it behind.
     """
     if _identity() != _OWN_IDENTITY:
@@ -674,7 +682,7 @@ def _loadnative():
         import atexit
     native = _load('_native')
     native.setup(os.fsencode(native.__file__), procutil.hgexecutable)
-    # The last resort: children that leave through os._exit do without.
+    # Last resort: children that leave through os._exit skip it.
     atexit.register(native.finish)
     for err in _uncounted:
         native.internal_fault(err)
@@ -684,7 +692,7 @@ def _loadnative():
 
 
 def late(name, func):
-    """a wrapper: a function of a part that is loaded when it is first called"""
+    """a wrapper: a function of a part, which is loaded on the first call"""
 
     def wrapper(orig, *args, **kwargs):
         try:
@@ -700,9 +708,9 @@ def late(name, func):
 def wrap(label, *wrapped):
     """wrap functions, each a container, a name and a wrapper
 
-    All of them, or none if one is missing: then this part is off. Whether
-    they are wrapped. A signal may have been in the way, so to wrap twice is to
-    wrap once.
+    All of them; if one is missing, none, and this part is off. Returns whether
+    they are wrapped. A signal may have interrupted an earlier call, so wrapping
+    twice is the same as wrapping once.
     """
     try:
         for container, name, _wrapper in wrapped:
@@ -718,8 +726,8 @@ def wrap(label, *wrapped):
 
 
 def find(label, container, name):
-    """the function or class of this name; None, and the part is off, if there
-    is none"""
+    """the function or class of this name; None, and the part is off, if it
+    is missing"""
     value = getattr(container, name, None)
     if callable(value):
         return value
@@ -728,10 +736,10 @@ def find(label, container, name):
 
 
 def findmodule(label, name):
-    """a module of Mercurial's; None, and the part is off, if that is missing"""
+    """a module of Mercurial; None, and the part is off, if it is missing"""
     full = 'mercurial.' + name
     try:
-        # To import once more what hg has imported lazily would load it.
+        # Importing a lazily imported module again would load it.
         return sys.modules.get(full) or importlib.import_module(full)
     except Exception as err:
         off(label, '%s is missing: %s' % (name, err))
@@ -749,7 +757,7 @@ def off(label, problem):
 
 
 def whenloaded(label, lazy, func):
-    """call func with a module as soon as it is more than a promise"""
+    """call func with a module as soon as it has been loaded"""
     if type(lazy).__name__ != LAZY:
         tryto(func, lazy)
         return
@@ -762,7 +770,7 @@ def whenloaded(label, lazy, func):
             loader.exec_module(module)
             tryto(func, module)
 
-        # No class of ours: each that is made costs as much as ten functions.
+        # No new class: creating one costs as much as ten functions.
         spec.loader = types.SimpleNamespace(exec_module=execute)
         pending.append(lazy)
     except Exception as err:
@@ -770,7 +778,7 @@ def whenloaded(label, lazy, func):
 
 
 def tryto(func, *args):
-    """call what must not make a command fail"""
+    """call a function whose exceptions must not make the command fail"""
     try:
         func(*args)
     except Exception as err:
@@ -778,12 +786,12 @@ def tryto(func, *args):
 
 
 def fault(err):
-    """count a fault of ours"""
+    """count a fault of uilog"""
     native = _parts.get('_native')
     if native is not None:
         native.internal_fault(err)
     elif len(_uncounted) < MAX_UNCOUNTED:
-        # Not what its frames refer to.
+        # Keeps nothing that its frames refer to.
         _uncounted.append(err.with_traceback(None))
 
 

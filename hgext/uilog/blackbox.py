@@ -27,27 +27,27 @@ from mercurial.utils import dateutil, procutil, stringutil
 
 from . import _native, cause, find, off, part, wrap
 
-# The stock extension, and what it calls its logger and its file.
+# The stock extension, and the names of its logger and its file.
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
 
-# Where a ui keeps what its configuration says of lines.
+# A ui's attribute with the cached configuration for lines.
 _STYLE = '_uilogstyle'
 
-# hg's own, which the native module can do without: tests replace them.
+# hg's own functions; they are only called if tests have replaced them.
 _getuser = getattr(posix, 'getuser', None)
 _getpid = os.getpid
 
 # Forwards to a logger that is set later.
 proxylogger = loggingutil.proxylogger
 
-# By the settings' names: what counts if one is invalid, and how hg reads it.
+# For each setting: the default if it is invalid, and how hg reads it.
 _SETTINGS = {
     name.encode(): (default, method)
     for name, default, method in _native.BLACKBOX
 }
 
-# What hg's own catalogue translates, and nothing else: each costs all commands.
+# Only texts in hg's own catalogue, because each costs every command.
 _DATE, _USER, _REV = _(b'DATE'), _(b'USER'), _(b'REV')
 
 OPTIONS = [
@@ -81,7 +81,7 @@ OPTIONS = [
     (b'f', b'follow', None, b'go on showing events as they are logged'),
 ]
 
-# Not indented: hg 6.3 shows it as it stands.
+# Not indented, because hg 6.3 shows it unchanged.
 DOC = """
 
 Shows the last events in the repository's blackbox, the oldest first,
@@ -172,7 +172,7 @@ def setup():
 
 
 def replacestock():
-    """stand in for the stock extension, which is loaded"""
+    """replace the functions of the stock extension, which is loaded"""
     label = STOCK.decode()
     stock = extensions.find(STOCK)
     last = getattr(stock, '_lastlogger', None)
@@ -189,7 +189,7 @@ def replacestock():
 
 
 def _loggerfor(stocklogger):
-    """makes a repository's logger: ours, unless uilog is switched off there"""
+    """makes a repository's logger: uilog's, unless it is switched off there"""
 
     def make(ui, repo):
         isoff = cause(ui) is not None
@@ -216,14 +216,14 @@ def _show(orig, ui, repo, *revs, **opts):
     try:
         history = part('history')
     except Exception as err:
-        # Stock hg's would show more than was asked for.
+        # Stock hg's command would ignore the new options.
         why = stringutil.forcebytestr(err)
         raise error.Abort(_(b'cannot read the blackbox: %s') % why) from err
     return history.blackbox(orig, ui, repo, *revs, **opts)
 
 
 def _changed(orig, self, *args, **kwargs):
-    """forget what a ui's configuration has said"""
+    """forget the cached configuration of a ui"""
     self.__dict__.pop(_STYLE, None)
     return orig(self, *args, **kwargs)
 
@@ -248,8 +248,8 @@ class Logger:
         self.tracked = self.file.__contains__
 
     def log(self, ui, event, msg, opts=None):
-        # What is asked for here may be asked through another ui, and be an
-        # event of its own.
+        # Reading this may log another event, through another
+        # ui.
         if self._isbusy:
             return
         self._isbusy = True
@@ -260,7 +260,7 @@ class Logger:
             native, ismoving, isdirty = style
             repo = self._repo
             try:
-                # hg: as repo.dirstate, without a search through its classes
+                # hg: as repo.dirstate, without a lookup in its classes
                 dirstate = repo.__dict__.get('dirstate') or repo.dirstate
                 parents = dirstate._pl
             except Exception as err:
@@ -294,7 +294,7 @@ class Logger:
             return False
 
     def _tell(self, ui, refused, warnings, shown):
-        """say what is to be said of a line; whether it was written"""
+        """report problems with a line; whether it was written"""
         for warning in warnings:
             ui.debug(warning)
         if refused is not None and refused[1] is not None:
@@ -306,12 +306,12 @@ class Logger:
 
 
 def _unless(function, own):
-    """what it says, unless it is hg's own"""
+    """its value, unless it is hg's own function"""
     return None if function is own else function()
 
 
 def _stylefor(ui):
-    """what a ui's configuration says of lines
+    """the configuration of a ui for lines
 
     A native style, whether the time is to be asked for each time, and whether
     the working directory's status is wanted.
@@ -336,12 +336,12 @@ def _stylefor(ui):
 
 
 def _isclockreplaced():
-    """whether somebody, a test, has replaced hg's clock"""
+    """whether hg's clock was replaced, by a test"""
     return getattr(dateutil.makedate, '__module__', None) != dateutil.__name__
 
 
 def _date(ui):
-    """the time that stands in for the clock, if any"""
+    """the time that replaces the clock, if any"""
     try:
         date = ui.configdate(b'devel', b'default-date')
         return date or dateutil.makedate()
@@ -350,7 +350,7 @@ def _date(ui):
 
 
 def _setting(ui, name):
-    """a setting that makes sense, in any case"""
+    """a setting, or its default if it is invalid"""
     default, method = _SETTINGS[name]
     # hg: debug.to-stderr is known since 6.4
     if name not in ui._knownconfig.get(STOCK, ()):
@@ -362,7 +362,7 @@ def _setting(ui, name):
 
 
 def current(ui):
-    """the logger of a repository's blackbox that a ui's events go to, if any"""
+    """the blackbox logger that gets a ui's events, if any"""
     logger = ui.getlogger(STOCK)
     if type(logger) is proxylogger:
         logger = logger.logger
@@ -370,8 +370,7 @@ def current(ui):
 
 
 def faults(ui):
-    """what the configuration says that is not understood: section, name, and
-    what is wrong"""
+    """invalid values in the configuration: section, name, and what is wrong"""
     found = []
     for name, (_default, method) in _SETTINGS.items():
         if name not in ui._knownconfig.get(STOCK, ()):
@@ -380,7 +379,7 @@ def faults(ui):
             getattr(ui, method)(STOCK, name)
         except error.ConfigError:
             value = os.fsdecode(ui.config(STOCK, name))
-            problem = "'%s' is not understood, the default counts" % value
+            problem = "'%s' is invalid, using the default" % value
             found.append(('blackbox', name.decode(), problem))
     return found
 

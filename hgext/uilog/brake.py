@@ -27,24 +27,24 @@ VARIABLE = BRAKE_VARIABLE.encode()
 _OFF = (b'0', b'no', b'false', b'off', b'never')
 _ON = (b'1', b'yes', b'true', b'on', b'always')
 
-# By what this process was switched off when hg set its extensions up. It stays
-# so: nothing has been prepared for logging.
+# What switched this process off when hg set up its extensions. It stays
+# off, because nothing was prepared for logging.
 _ofprocess = None
 
 
 def uisetup(ui):
-    """whether this process is to do without uilog, from now on"""
+    """whether uilog is off for this whole process"""
     global _ofprocess
     cause = _causeof(ui)
     if CHG_VARIABLE.encode() in encoding.environ and not _separateservers():
-        # A server that cannot be told from others must serve all clients.
+        # If servers cannot be separated, each must serve all clients.
         return False
     _ofprocess = cause
     return cause is not None
 
 
 def cause(ui):
-    """by what uilog is switched off for what this ui is used for, or None"""
+    """what switches uilog off for this ui, or None"""
     return _ofprocess or _causeof(ui)
 
 
@@ -52,7 +52,7 @@ def _causeof(ui):
     value = encoding.environ.get(VARIABLE)
     if value is not None and value.lower() in _OFF:
         return b'%s=%s in the environment' % (VARIABLE, value)
-    # Not ui.config: what items there are is not known yet.
+    # Not ui.config, because the items are not registered yet.
     value = dict(ui.configitems(SECTION)).get(ITEM)
     # hg: an extension may have set a boolean
     if value is False:
@@ -64,15 +64,15 @@ def _causeof(ui):
 
 
 def variableproblem():
-    """what is wrong with the variable's value, if it means nothing"""
+    """what is wrong with the variable's value, or None"""
     value = encoding.environ.get(VARIABLE)
     if not value or value.lower() in _OFF + _ON:
         return None
-    return b"%s=%s is not understood, uilog is on" % (VARIABLE, value)
+    return b"%s=%s is invalid, uilog is on" % (VARIABLE, value)
 
 
 def _separateservers():
-    """let chg have servers of their own for commands that are to do without
+    """let chg use separate servers for commands without
     uilog; whether that works
 
     A server keeps what its extensions were set up with, so one that was

@@ -4,7 +4,7 @@
 # GNU General Public License version 2 or any later version.
 """the URL and the current revision of a repository
 
-Only uses what hg has in memory anyway. Must not read files; what hg has not
+Only uses what hg has in memory. Must not read files; what hg has not
 read is unknown.
 """
 
@@ -14,7 +14,7 @@ from . import repos
 
 
 def url(repo):
-    """where a repository comes from"""
+    """the URL of a repository's origin"""
     return repo.unfiltered().ui.config(b'paths', b'default')
 
 

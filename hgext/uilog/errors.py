@@ -8,7 +8,7 @@ hg shows an exception to the user and forgets it before it logs the command's
 end. It calls `ui.traceback` with each one first: there it is described. No
 exception is kept, since its frames hold locks and transactions.
 
-Must not know: sinks, and who wants to be told.
+Must not know sinks, or which events they track.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ from mercurial.utils import stringutil
 
 from . import events, find, off, part, tryto
 
-# Bytes of a text that are told.
+# Maximum length of a text, in bytes.
 MAX_TEXT = 4096
-# Bytes of a traceback; the last ones, which say most.
+# Maximum length of a traceback, in bytes; its end is kept.
 MAX_STACK = 16384
 CUT = b'...'
 
-# How many functions may stand between an exception and whoever shows it.
+# Maximum number of functions between an exception and the code that shows it.
 _MAX_BETWEEN = 10
 
-# What a process exits with for -1.
+# The exit status of a process for -1.
 FAILED = 255
 
-# What has been noted of each thread's command: its process, and the options.
+# For each thread's command: its process, and the stored options.
 _noted: dict = {}
 
 # Why a forked worker has failed that this process waits for, and the pipe on
 # which its children tell.
 _pipe: tuple | None = None
 
-# hg: extensions.bind; how often it is called depends on what is enabled
+# hg: extensions.bind; how often it is called depends on the enabled extensions
 _PLUMBING = ('mercurial.extensions', 'closure')
 
 # How a worker's report begins: how long each of its two texts is, and the exit
 # code.
 _HEADER = struct.Struct('>HHh')
-# What a pipe takes at once or not at all.
+# A pipe takes so many bytes at once or not at all.
 # POSIX: {PIPE_BUF}, on Linux
 _MAX_REPORT = 4096
 
 
 def notice(native):
-    """take note of the exception that hg is about to show"""
+    """store a description of the exception that hg is about to show"""
     exc = sys.exc_info()[1]
     frame = sys._getframe(1)
     for _count in range(_MAX_BETWEEN):
@@ -85,7 +85,7 @@ def notice(native):
 
 
 def note(exc):
-    """remember why this thread's command fails"""
+    """store why this thread's command fails"""
     _noted[_command()] = (os.getpid(), describe(exc))
 
 
@@ -95,7 +95,7 @@ def _command():
 
 
 def noteworker(exc):
-    """tell the process that has forked this worker why it fails"""
+    """report to the parent of this worker why it fails"""
     if _pipe is None:
         return
     options = describe(exc)
@@ -107,7 +107,7 @@ def noteworker(exc):
     try:
         os.write(_pipe[1], report)
     except BlockingIOError:
-        # Many others have failed before.
+        # The pipe is full of other workers' reports.
         pass
 
 
@@ -116,7 +116,7 @@ def ofcommand(opts):
     code = opts.get('return_code')
     pid, noted = _noted.pop(_command(), (None, {}))
     if not code:
-        # What was raised, something has dealt with.
+        # The exception has been handled.
         return {}
     if pid != os.getpid():
         noted = {}
@@ -124,7 +124,7 @@ def ofcommand(opts):
 
 
 def ofexception(opts):
-    """options of an exception that hg does not know"""
+    """options of an exception that hg does not handle"""
     exc = sys.exc_info()[1]
     if exc is None:
         return {}
@@ -172,12 +172,12 @@ def typename(exc):
 
 
 def message(exc):
-    """what an exception says"""
+    """an exception's text"""
     return shortened(_text(exc))
 
 
 def describe(exc):
-    """the options that tell of an exception"""
+    """the options that describe an exception"""
     if isinstance(exc, KeyboardInterrupt):
         iskilled = isinstance(exc, error.SignalInterrupt)
         return {
@@ -199,7 +199,7 @@ def describe(exc):
 
 # hg: scmutil.callcatch and dispatch._callcatch, in their order
 def _shown(exc):
-    """what hg says of an exception, and its detailed exit code, if any"""
+    """hg's message for an exception, and its detailed exit code, if any"""
     if isinstance(exc, error.LockHeld):
         if exc.errno == errno.ETIMEDOUT:
             reason = _(b'timed out waiting for lock held by %r')
@@ -256,7 +256,7 @@ def _withhint(exc, text):
 
 
 def _formatted(exc):
-    """the text as it is shown, but for what all begin with"""
+    """the text as hg shows it, without the common beginning"""
     beginning = _(b'abort: %s\n').partition(b'%s')[0]
     return exc.format().removeprefix(beginning)
 
@@ -287,9 +287,9 @@ def _text(exc):
 
 
 def shortened(text, room=MAX_TEXT):
-    """the text, or as much of it as there is room for
+    """the text, truncated if it is too long
 
-    It ends between words, so that no half of a password stays, which nobody
+    It ends between words, so that no half of a password stays, which no rule
     would recognize; between characters, if it is one word.
     """
     if len(text) <= room:
@@ -309,7 +309,7 @@ def shortened(text, room=MAX_TEXT):
 
 
 def _signal(exc):
-    """the name of the signal that a command was interrupted by"""
+    """the name of the signal that has interrupted a command"""
     if not isinstance(exc, error.SignalInterrupt):
         return 'SIGINT'
     tb = exc.__traceback__
@@ -325,7 +325,7 @@ def _signal(exc):
 
 
 def wrapworker(module):
-    """hear of workers that fail"""
+    """learn why workers fail"""
     # hg compares the two names
     orig = find('workers', module, '_posixworker')
     if orig is None:
@@ -338,7 +338,7 @@ def wrapworker(module):
 
 
 def work(orig, ui, *args, **kwargs):
-    """forked workers: what one of them aborts with, its parent tells"""
+    """forked workers: the parent gets the error of one that aborts"""
     global _pipe
     pipe = None
     try:
@@ -346,7 +346,7 @@ def work(orig, ui, *args, **kwargs):
         for end in pipe:
             fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
     except OSError:
-        # Then the text is missing.
+        # The text is then missing.
         pass
     outer, _pipe = _pipe, pipe
     try:

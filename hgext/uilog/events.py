@@ -2,7 +2,7 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""ui.log, once anything is to be logged
+"""ui.log, as soon as there is anything to log
 
 Passes each event to uilog's sinks, to other loggers, and to extensions that
 have wrapped ui.log before. No failure of logging raises into the command.
@@ -27,6 +27,7 @@ from . import (
     find,
     findmodule,
     isincommand,
+    iswanted,
     late,
     loaded,
     part,
@@ -36,28 +37,30 @@ from . import (
 )
 
 _Logger = _native.Logger
+# That of a ui for which nothing is to be logged.
+_IdleLogger = types.SimpleNamespace
 
-# The events that tell of a whole command.
+# The events about a whole command.
 _WHOLE = (b'command', b'commandfinish')
 
-# The parts that know more of an event than hg tells, and the functions that
+# The parts that know more about an event than hg logs, and the functions that
 # return it, as options.
 _TOLD_BY = {
     b'exthook': (('hooks', 'ofshell'),),
     b'pythonhook': (('hooks', 'ofpython'),),
     b'commandexception': (('errors', 'ofexception'),),
 }
-# The same of a command's end: only those that something has loaded.
+# The same for a command's end: only parts that are loaded.
 _TOLD_AT_END = (
     ('errors', 'ofcommand'),
     ('waiting', 'ofcommand'),
     ('work', 'ofcommand'),
 )
 
-# The commands of which it is told what became of them.
+# The commands with an option `behavior`.
 _BEHAVING = (b'clone', b'pull', b'update')
 
-# How deeply nested the commands are that have begun switched off.
+# Nesting depth of commands that have begun with uilog switched off.
 _offdepths: set = set()
 
 # What commands have cost so far, by the options of `commandfinish` that tell
@@ -66,13 +69,16 @@ _offdepths: set = set()
 _costs: dict = {}
 _costsbefore: dict = {}
 
-# Which process has told what it is.
+# The process that has logged `session`.
 _session = 0
 
 # How many of hg's locks this process holds, and since when it holds any.
 _held = [0, 0.0]
 
-# Whether the native module knows of the command that has loaded it.
+# A logger that logs nothing, once there is one.
+_nothing = None
+
+# Whether the native module knows the command that has loaded it.
 _hasentered = False
 
 
@@ -82,7 +88,7 @@ def setup():
         _native.enter_outermost()
     _hasentered = True
     wrap('umask', (util, 'setumask', _setumask))
-    # When Python ends it does not collect hg's util as early as all others.
+    # When Python ends, it does not collect hg's util as early as other modules.
     # What can be reached from there, and for that time that is all of hg,
     # would be taken apart piece by piece, which costs 5 million instructions.
     atexit.register(tryto, _unwrapumask)
@@ -101,9 +107,9 @@ def _setumask(orig, *args, **kwargs):
 
 
 def populate(ui):
-    """give a ui the logger that its configuration asks for"""
+    """give a ui the logger for its configuration"""
     if _native.claim_command():
-        # It is about this command, not about those that this one runs.
+        # It is about this command, not about its child commands.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
     scripts = _items(ui, b'logtoprocess')
@@ -149,7 +155,7 @@ def _watchlocks():
 
 
 def _wraplocks(module):
-    # Only who finds a lock held calls it, so only then its part is loaded.
+    # Only called if a lock is held, so only then its part is loaded.
     testlock = late('locks', 'testlock')
     wrap(
         'locks',
@@ -162,7 +168,7 @@ def _wraplocks(module):
 
 
 def _trylock(orig, *args, **kwargs):
-    """hg's function that gets a lock, and waits for it if it may"""
+    """hg's function that takes a lock, and may wait for it"""
     began = util.timer()
     try:
         lock = orig(*args, **kwargs)
@@ -197,7 +203,7 @@ def _steallock(orig, ui, vfs, name, stolen, *args, **kwargs):
 
 
 def addcost(option, value):
-    """add to what `commandfinish` tells by this option"""
+    """add to this option of `commandfinish`"""
     _costs[option] = _costs.get(option, 0) + value
 
 
@@ -207,7 +213,7 @@ def _begincosts():
 
 
 def _tellcosts(more):
-    """add what the command that ends has cost to options of its end"""
+    """add the costs of the ending command to its options"""
     if _held[0]:
         now = util.timer()
         addcost('lock_held', now - _held[1])
@@ -231,7 +237,7 @@ def _tellcosts(more):
 
 
 def _items(ui, section):
-    """a section's names and values, as far as they are this process's"""
+    """a section's names and values, without those of chg's first client"""
     items = ui.configitems(section)
     if _native.is_chg_server():
         # chg gives the server that it starts the options of the command that
@@ -242,7 +248,7 @@ def _items(ui, section):
 
 
 def setrepo(ui, logger, repo):
-    """tell a ui's logger to which repository it belongs"""
+    """set the repository of a ui's logger"""
     if _watchwork not in _watching and b'commandfinish' in logger:
         _watching.add(_watchwork)
         tryto(_watchwork)
@@ -266,26 +272,33 @@ def wraplog(orig, isstock):
     # have any name. No extensions.wrapfunction: every event would pay for it.
     @functools.wraps(orig)
     def log(ui, event, msgfmt, /, *msgargs, **opts):
+        try:
+            loggers = ui._loggers
+            native = loggers.get(LOGGER)
+            isalone = isstock and len(loggers) == 1
+            # Nothing is to be logged for most uis. Whole commands are known
+            # all the same: those within them may be logged.
+            if (
+                type(native) is _IdleLogger
+                and isalone
+                and event not in _WHOLE
+                and not ui.debugflag
+            ):
+                return
+        except Exception:
+            native = None
         if event == b'commandfinish':
             peers = loaded('peers')
             if peers is not None:
                 peers.closecommand()
-        try:
-            loggers = ui._loggers
-            native = loggers.get(LOGGER)
-            if native is not None and type(native) is not _Logger:
-                # Nothing is to be logged for this ui. Whole commands are
-                # known all the same: those within them may be logged.
-                if (
-                    isstock
-                    and len(loggers) == 1
-                    and event not in _WHOLE
-                    and not ui.debugflag
-                ):
-                    return
-                native = populate(ui)
-        except Exception:
-            native = None
+        if native is not None and type(native) is not _Logger:
+            try:
+                if isalone and not ui.debugflag:
+                    native = _ofwhole(ui, native.root)
+                else:
+                    native = populate(ui)
+            except Exception:
+                native = None
         if native is None:
             tryto(_noteoff, ui, event)
             return orig(ui, event, msgfmt, *msgargs, **opts)
@@ -307,6 +320,19 @@ def wraplog(orig, isstock):
     return log
 
 
+def _ofwhole(ui, root):
+    """a logger for the beginning or the end of a command that none asks for
+
+    It is not the ui's: a command server logs both for each command.
+    """
+    global _nothing
+    if iswanted(ui):
+        return populate(ui)
+    if _nothing is None:
+        _nothing = _native.Logger([], [])
+    return _nothing if root is None else _nothing.with_root(root)
+
+
 def depth():
     """how many commands are nested in the one that hg was started for"""
     peers = loaded('peers')
@@ -314,7 +340,7 @@ def depth():
 
 
 def _noteoff(ui, event):
-    """remember of a command that begins switched off that it did"""
+    """note that a command has begun with uilog switched off"""
     if event == b'command' and cause(ui) is not None:
         _offdepths.add(depth())
     elif event == b'commandfinish':
@@ -322,7 +348,7 @@ def _noteoff(ui, event):
 
 
 def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
-    """let everybody but us have an event"""
+    """pass an event to all loggers but uilog's"""
     native = ui._loggers.pop(LOGGER)
     try:
         return orig(ui, event, msgfmt, *msgargs, **opts)
@@ -331,7 +357,7 @@ def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
 
 
 def _tellsession(ui):
-    """tell once what this process is: a forked one has a session of its own"""
+    """log the event `session` once for each process, also for a forked one"""
     global _session
     if _session != os.getpid():
         _session = os.getpid()
@@ -346,55 +372,22 @@ def _endcommand():
 
 
 def tellproblems(ui):
-    """tell with --debug what has gone wrong since the last time"""
+    """show with --debug new problems"""
     if ui.debugflag:
         part('report').problems(ui)
 
 
 def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
-    loggers = ui._loggers
-    istaken = isinblackbox = False
+    """pass an event on to all that track it, uilog's own sinks first"""
     more: dict = {}
-    # Only what tells of a whole command may have been logged around it.
+    istaken = isinblackbox = False
+    # An outer process may have logged events about a whole command only.
     if event in _WHOLE:
-        if event == b'command':
-            native.begin_command()
-            _begincosts()
-            if b'commandfinish' in native:
-                tryto(_watchclone, msgargs)
-        else:
-            tryto(_tellcosts, more)
-        if native.tells_traces:
-            # A command that was aborted before it could say what it is has
-            # not begun when it ends.
-            trace = loaded('trace')
-            if trace is not None:
-                trace.begin(native)
-                if event == b'commandfinish':
-                    tryto(trace.tellhead)
-                elif b'commandlost' in native:
-                    tryto(trace.notecommand, native, msgfmt, msgargs)
+        _note(native, event, msgfmt, msgargs, more)
         istaken, isinblackbox = _native.taken_by_run(event, depth())
-    others = []
-    if len(loggers) > 1:
-        files = loaded('blackbox') or _loadfiles()
-        for name, logger in loggers.items():
-            # The stock extension's would run each script again.
-            if logger is native or name == STOCK:
-                continue
-            if type(logger) is files.proxylogger:
-                logger = logger.logger
-                if logger is None:
-                    continue
-            try:
-                if type(logger) is files.Logger:
-                    wants = not isinblackbox and event in logger.file
-                else:
-                    wants = logger.tracked(event)
-                if wants:
-                    others.append((name, logger))
-            except Exception as err:
-                _foreignfault(ui, name, event, err)
+    others: list = []
+    if isstock and len(ui._loggers) > 1:
+        others = _wanting(ui, native, event, isinblackbox)
     istracked = not istaken and event in native
     if not istracked and not others and isstock:
         return
@@ -402,43 +395,108 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         msg = msgfmt % msgargs
     except Exception as err:
         msg = _native.repair(event, msgfmt, msgargs, err)
-        # For whoever formats it again.
+        # For loggers that format it again.
         msgfmt, msgargs = b'%s', (msg,)
     if istracked:
-        told = opts
-        if event in _TOLD_BY or event == b'commandfinish':
-            told = _withmore(event, opts, more)
-        if native.log(ui, event, msg, told):
-            tellproblems(ui)
+        _tosinks(ui, native, event, msg, opts, more)
     if not isstock:
-        # Another extension has wrapped ui.log before, and what it does with
-        # an event is its own affair. It must not reach us a second time.
-        del loggers[LOGGER]
-        try:
-            orig(ui, event, msgfmt, *msgargs, **opts)
-        except Exception as err:
-            _foreignfault(ui, b'ui.log', event, err)
-        finally:
-            loggers[LOGGER] = native
+        _towrapper(orig, ui, native, event, msgfmt, msgargs, opts)
     elif others:
-        # As in stock hg, what a logger logs itself reaches no other logger;
-        # it does reach ours, which cannot log in turn.
-        ui._loggers = {LOGGER: native}
+        _tologgers(others, ui, native, event, msg, opts)
+
+
+def _note(native, event, msgfmt, msgargs, more):
+    """note that a command begins or ends, and its costs"""
+    if event == b'command':
+        native.begin_command()
+        _begincosts()
+        if b'commandfinish' in native:
+            tryto(_watchclone, msgargs)
+    else:
+        tryto(_tellcosts, more)
+    trace = loaded('trace') if native.tells_traces else None
+    if trace is not None:
+        # A command that was aborted before it could say what it is has not
+        # begun when it ends.
+        trace.begin(native)
+        if event == b'commandfinish':
+            tryto(trace.tellhead)
+        elif b'commandlost' in native:
+            tryto(trace.notecommand, native, msgfmt, msgargs)
+
+
+def _tosinks(ui, native, event, msg, opts, more):
+    """pass an event to uilog's own sinks, with options that hg does not log"""
+    if event in _TOLD_BY or event == b'commandfinish':
+        opts = _withmore(event, opts, more)
+    if native.log(ui, event, msg, opts):
+        tellproblems(ui)
+
+
+def _towrapper(orig, ui, native, event, msgfmt, msgargs, opts):
+    """pass an event to an extension that has wrapped ui.log before
+
+    What it does with an event is not our concern, but the event must not reach
+    us a second time.
+    """
+    loggers = ui._loggers
+    del loggers[LOGGER]
+    try:
+        orig(ui, event, msgfmt, *msgargs, **opts)
+    except Exception as err:
+        _foreignfault(ui, b'ui.log', event, err)
+    finally:
+        loggers[LOGGER] = native
+
+
+def _tologgers(others, ui, native, event, msg, opts):
+    """pass an event to other loggers: names, loggers, whether they are ours
+
+    As in stock hg, what a logger logs itself reaches no other logger; it does
+    reach ours, which cannot log in turn.
+    """
+    loggers = ui._loggers
+    ui._loggers = {LOGGER: native}
+    try:
+        for name, logger, isours in others:
+            try:
+                if isours:
+                    logger.log(ui, event, msg)
+                else:
+                    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+            except Exception as err:
+                _foreignfault(ui, name, event, err)
+    finally:
+        ui._loggers = loggers
+
+
+def _wanting(ui, native, event, isinblackbox):
+    """other loggers that track an event, as `_tologgers` takes them"""
+    files = loaded('blackbox') or _loadfiles()
+    others = []
+    for name, logger in ui._loggers.items():
+        # The stock extension's would run each script again.
+        if logger is native or name == STOCK:
+            continue
+        if type(logger) is files.proxylogger:
+            logger = logger.logger
+            if logger is None:
+                continue
+        isours = type(logger) is files.Logger
         try:
-            for name, logger in others:
-                try:
-                    if type(logger) is files.Logger:
-                        logger.log(ui, event, msg)
-                    else:
-                        logger.log(ui, event, msg, pycompat.byteskwargs(opts))
-                except Exception as err:
-                    _foreignfault(ui, name, event, err)
-        finally:
-            ui._loggers = loggers
+            if isours:
+                wants = not isinblackbox and event in logger.file
+            else:
+                wants = logger.tracked(event)
+            if wants:
+                others.append((name, logger, isours))
+        except Exception as err:
+            _foreignfault(ui, name, event, err)
+    return others
 
 
 def _withmore(event, opts, more):
-    """an event's options, with `more` and others that hg does not tell"""
+    """an event's options, with `more` and others that hg does not log"""
     if event == b'commandfinish':
         if opts.get('return_code'):
             tryto(part, 'errors')
@@ -455,7 +513,7 @@ def _withmore(event, opts, more):
                 more.update(getattr(teller, function)(opts))
             except Exception as err:
                 _native.internal_fault(err)
-    # What is told already is not for us to say.
+    # Options that hg logs itself stay.
     return {**opts, **{key: more[key] for key in more if key not in opts}}
 
 
@@ -470,12 +528,12 @@ def _loadfiles():
 
 
 def _foreignfault(ui, name, event, err):
-    """count what another extension has made for the logger of this name"""
+    """count an exception of another extension's logger"""
     _native.foreign_fault(name, event, err)
     tellproblems(ui)
 
 
-# Which of the functions below have been called.
+# The functions below that have been called.
 _watching: set = set()
 
 # hg: the names of sections in which a person is waited for
@@ -486,13 +544,13 @@ _PERSONAL = (
 
 
 def _watch(logger):
-    """look at what hg does not log, as far as a tracked event tells it
+    """wrap functions of hg whose effects it does not log, for tracked events
 
     What stands around a function of hg's is as little as can be: each command
     pays for it. The part that it is about is loaded when there is something
     to tell.
     """
-    # The blackbox has no logger of ours, and changes its mind.
+    # The blackbox has no logger of uilog's, and its configuration may change.
     hasblackbox = loaded('blackbox') is not None
     for event, watch in _WATCHED_FOR:
         if watch in _watching:
@@ -503,12 +561,12 @@ def _watch(logger):
 
 
 def _call(name, function, *args):
-    """call a function of a part, which is loaded if it is not yet"""
+    """call a function of a part; loads it if needed"""
     getattr(part(name), function)(*args)
 
 
 def surround(label, container, function, wrapper):
-    """as wrap, for what hg calls seldom, and in a fifth of the time"""
+    """like wrap, for rarely called functions, and in a fifth of the time"""
     orig = find(label, container, function)
     if orig is not None:
 
@@ -574,12 +632,12 @@ _WATCHED_FOR = (
     (b'wirefinish', _watchrequests),
 )
 
-# Those of which the blackbox is told.
+# The events that the blackbox gets.
 _TOLD_TO_BLACKBOX = (_watchlocks, _watchrequests)
 
 
 def _watchclone(msgargs):
-    # By what way a clone's changesets have come, its end does not tell.
+    # The end of a clone does not show how its changesets came.
     if any(type(text) is bytes and b'cl' in text for text in msgargs):
         part('work').watchclone()
 

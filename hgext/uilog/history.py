@@ -31,7 +31,7 @@ from . import LOGGER, _native
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
 
-# Seconds between two looks for new events. A look costs less than 0.1 ms.
+# Seconds between two checks for new events. A check costs less than 0.1 ms.
 FOLLOW_PAUSE = 0.1
 
 DAY = 24 * 60 * 60
@@ -39,7 +39,7 @@ DAY = 24 * 60 * 60
 
 def blackbox(orig, ui, repo, *revs, **opts):
     if ui.getlogger(LOGGER) is None:
-        # A server's command for which we are not enabled.
+        # A server's command for which uilog is not enabled.
         return orig(ui, repo, *revs, **opts)
     byteopts = pycompat.byteskwargs(opts)
     filters = _filters(repo, byteopts)
@@ -70,7 +70,7 @@ def blackbox(orig, ui, repo, *revs, **opts):
 
 
 def _telltherest(ui, history):
-    """say how many events -l/--limit has kept out"""
+    """say how many events -l/--limit has left out"""
     more = history.left_out()
     if more:
         ui.flush()
@@ -118,7 +118,7 @@ def _showevents(ui, history, opts, follow):
             _complete(fm)
             _wait(ui, history)
     except KeyboardInterrupt:
-        # What was shown until then is to be whole.
+        # The output so far must be complete.
         fm.end()
         raise
     fm.end()
@@ -131,7 +131,7 @@ def _wait(ui, history):
 
 
 def _complete(fm):
-    """show an item now that would wait for the next one"""
+    """show an item now, without waiting for the next one"""
     if fm._item is not None:
         fm._showitem()
         fm._item = None
@@ -148,7 +148,7 @@ def _showevent(fm, event):
 
 
 def _hgdate(civil, ahead):
-    """a date as a line tells it, as hg has dates"""
+    """a line's date, as hg represents dates"""
     if ahead is not None:
         return civil - ahead, -ahead
     try:
@@ -166,7 +166,7 @@ def _limit(opts):
 
 
 def _filters(repo, opts):
-    """what History wants to know of the options that were given"""
+    """the arguments of History for these options"""
     filters = {}
     for name, parse in ((b'since', _since), (b'until', _until)):
         date = opts.get(name)
@@ -252,7 +252,7 @@ def _seconds(seconds):
 
 
 def _nodes(repo, specs):
-    """the full hashes of revisions, or of changesets that are gone"""
+    """the full hashes of revisions, or of changesets that no longer exist"""
     from mercurial import logcmdutil
 
     hashes = {s.lower() for s in specs if re.match(rb'[0-9a-fA-F]{40}$', s)}
@@ -262,6 +262,6 @@ def _nodes(repo, specs):
         try:
             hashes.add(hex(node(rev)))
         except error.WdirUnsupported:
-            # The working directory is nobody's parent.
+            # The working directory is not a parent.
             pass
     return hashes

@@ -4,10 +4,10 @@
 # GNU General Public License version 2 or any later version.
 """options of `exthook` and `pythonhook`, and the event `hookrefused`
 
-hg logs a hook when its verdict is known, but does not tell it. It is in the
-variables of the function that logs it.
+hg logs a hook when its verdict is known, but does not log the verdict. It is
+in the variables of the function that logs the hook.
 
-Must not know: sinks, and spans.
+Must not know sinks or spans.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ REFUSED = b'hookrefused'
 # hg: hook.py
 MODULE = 'mercurial.hook'
 
-# How many functions may have come between: wrappers of ui.log.
+# Maximum number of functions in between: wrappers of ui.log.
 _MAX_BETWEEN = 12
 
-# Of each thread, what the Python hook has raised that is being logged.
+# For each thread, the exception of the Python hook that is being logged.
 _raised: dict = {}
 
 
@@ -35,7 +35,7 @@ def setup():
 
 
 def note(exc):
-    """remember what a hook has raised that hg goes on without"""
+    """store the exception of a hook that hg ignores"""
     _raised[threading.get_ident()] = (errors.typename(exc), errors.message(exc))
 
 
@@ -100,7 +100,7 @@ def _variables(function):
 
 
 def _plain(result):
-    """a function's result, or its type: to print it may take for ever"""
+    """a function's result, or its type, since printing may take for ever"""
     if result is None or type(result) in (bool, int, float):
         return result
     return type(result).__name__
@@ -115,7 +115,7 @@ def _istrue(result):
 
 
 def run(orig, *args, **kwargs):
-    """hooks of which some may refuse without an event of hg's"""
+    """run hooks, some of which may refuse without an event of hg's"""
     try:
         results = orig(*args, **kwargs)
     except BaseException as exc:
@@ -126,7 +126,7 @@ def run(orig, *args, **kwargs):
 
 
 def _tellpassedover(ui, repo, htype, hooks, *args):
-    """tell of hooks that hg has only warned of"""
+    """log hooks about which hg has only warned"""
     for name, command in hooks:
         if _isuntrusted(command):
             _tell(ui, name, htype, 'untrusted', False)
@@ -138,7 +138,7 @@ def _isuntrusted(command):
 
 
 def _tellraised(exc, ui, repo, htype, *args):
-    """tell of a hook that has raised before it could be logged"""
+    """log a hook that has raised before hg logged it"""
     frames = []
     tb = exc.__traceback__
     while tb is not None:

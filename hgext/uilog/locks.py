@@ -2,10 +2,10 @@
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""waits for hg's locks, who held them meanwhile, and locks that were broken
+"""waits for hg's locks, their holders, and broken locks
 
-Loaded when a lock is found held for the first time. For how long this process
-holds locks itself, `events` counts.
+Loaded when a lock is found held for the first time. `events` counts how long
+this process holds locks itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from mercurial import error, lock as lockmod, util
 from . import _native, tryto
 from .events import addcost
 
-# How many calls there are at most between hg's trylock and here.
+# Maximum number of calls between hg's trylock and here.
 MAX_CALLS = 8
 
-# What each thread waits for.
+# For each thread, its wait.
 _waits: dict = {}
 
 
@@ -33,12 +33,12 @@ class Wait:
         self.ui = ui
         self.name = name
         self.began = util.timer()
-        # What the lock's file has said, how often, and what is known of it.
+        # Contents of the lock file, how often, and what is known about each.
         self.holders = {}
         self.isphase = False
 
     def refuse(self, holder):
-        """note who holds it, while that can be seen"""
+        """note the holder, while it lives"""
         known = self.holders.get(holder)
         if known is None:
             known = self.holders[holder] = [0, {}]
@@ -58,7 +58,7 @@ class Wait:
         waited = util.timer() - self.began
         self.endphase()
         addcost('lock_wait', waited)
-        # Who was found there most often has held it longest.
+        # The holder that was seen most often has held it longest.
         holder, facts = b'', {}
         if self.holders:
             holder = max(self.holders, key=lambda it: self.holders[it][0])
@@ -80,7 +80,7 @@ class Wait:
 
 
 def _facts(holder):
-    """what is known of the process that a lock's file names"""
+    """what is known about the process in a lock file"""
     facts = {'holder': holder}
     host, separator, pid = holder.partition(b':')
     if not separator or not pid.isdigit():
@@ -98,7 +98,7 @@ def _facts(holder):
 
 
 def testlock(orig, self, locker):
-    """hg's method that judges whether who holds a lock lives, else breaks it"""
+    """hg's method that breaks a lock if its holder is dead"""
     isdead = False
     judge = self._lockshouldbebroken
 
@@ -121,11 +121,11 @@ def _note(lock, locker, holder, isdead):
     if asked is None:
         return
     if holder is None:
-        # Else somebody else was faster.
+        # Otherwise another process was faster.
         if isdead:
             _tellbroken(asked, locker)
         return
-    # Who does not wait is not told of: it is tried only if it is free.
+    # Attempts without waiting are not logged: hg only tries a free lock.
     if asked['timeout'] <= 0:
         return
     thread = threading.get_ident()
@@ -145,7 +145,7 @@ def _asked(lock):
             frame.f_code.co_name == 'trylock'
             and frame.f_globals.get('__name__') == lockmod.__name__
         ):
-            # Another lock guards the breaking of this one.
+            # hg takes another lock to break this one.
             return frame.f_locals if frame.f_locals['l'] is lock else None
         frame = frame.f_back
     return None
@@ -164,10 +164,10 @@ def _tellbroken(asked, locker):
 
 
 def get(args, lock, began):
-    """note that a lock has been got; it was tried for the first time then"""
+    """note that a lock has been taken; it was first tried at that time"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None and lock.delay:
-        # It was never there when hg looked who holds it.
+        # The lock file was always gone when hg read it.
         wait = Wait(args[0], lock.f)
         wait.began = began
     if wait is not None:
@@ -175,7 +175,7 @@ def get(args, lock, began):
 
 
 def fail(err):
-    """note that a lock has not been got"""
+    """note that a lock could not be taken"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None:
         return

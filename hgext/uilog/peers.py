@@ -24,7 +24,7 @@ from mercurial.i18n import _
 
 from . import _native, cause, events, find, part, tryto, wire, wrap
 
-# What the parts of this module are called, if they are off.
+# The names of this module's parts, if they are off.
 SSH = 'ssh peers'
 OTHERS = 'other peers'
 
@@ -37,7 +37,7 @@ _others: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 # Classes of such peers whose close() is watched.
 _watched: set = set()
 
-# For each command that runs inside of a server, the server's repository.
+# For each command that runs within a server, the server's repository.
 _served: list = []
 
 
@@ -55,7 +55,7 @@ def openpeer(orig, *args, **kwargs):
 
 
 def wrapssh(module):
-    """wrap what opens and closes ssh connections"""
+    """wrap the functions that open and close ssh connections"""
     # hg 6.4 has renamed it.
     isold = not hasattr(module, 'make_peer') and hasattr(module, 'instance')
     opener = 'instance' if isold else 'make_peer'
@@ -73,7 +73,7 @@ def wrapssh(module):
 
 
 def closecommand():
-    """close what the command has opened and not closed
+    """close connections that the command has opened and not closed
 
     A signal ends the wait, not the command, which is over already.
     """
@@ -91,7 +91,7 @@ def _closecommand():
 
 
 def nested(orig, req, *args, **kwargs):
-    """a command that runs inside of another, or of a server"""
+    """a command that runs within another, or within a server"""
     repo = getattr(req, 'repo', None)
     trace = part('trace')
     trace.enter(_isserved(req))
@@ -99,7 +99,7 @@ def nested(orig, req, *args, **kwargs):
     try:
         return orig(req, *args, **kwargs)
     finally:
-        # What has been opened since the command's end was logged.
+        # Connections that were opened after the command's end was logged.
         closecommand()
         _served.remove(repo)
         trace.leave()
@@ -118,7 +118,7 @@ def depth():
 
 
 def _kept():
-    """the connections that a server's repository keeps for its commands"""
+    """the connections that a server's repository keeps for later commands"""
     # hg: remotefilelog's connectionpool
     kept = []
     for repo in _served:
@@ -148,7 +148,7 @@ class Pipe(io.FileIO):
         traffic = self.connection.traffic
         if traffic is None:
             return super().readline(*args)
-        # Until somebody has logged in, for instance.
+        # Until a user has logged in, for instance.
         line = traffic.await_([self.fileno()], super().readline, *args)
         traffic.received += len(line)
         return line
@@ -179,7 +179,7 @@ class Connection(_native.Peer):
         modes = ('wb', 'rb', 'rb')
         self.pipes = tuple(map(Pipe, (self,) * 3, self.descriptors(), modes))
         self.id = _native.register_peer(self)
-        # There were two descriptors for each until now.
+        # Until now there were two descriptors for each.
         for pipe in pipes:
             pipe.close()
         proc.stdin, proc.stdout, proc.stderr = self.pipes
@@ -196,14 +196,14 @@ class Connection(_native.Peer):
             try:
                 self.ui.status(_(b'remote: '), line)
             except (OSError, ValueError):
-                # hg: _cleanuppipes, too, goes on without showing
+                # hg: _cleanuppipes continues without showing it, too
                 self.ismute = True
 
     def finish(self, leaked):
-        """what is left to do when it is closed"""
+        """the last steps of closing it"""
         closed = self.closed()
         if closed is None or not self.pipes:
-            # Somebody else is closing it, or has done so.
+            # Other code is closing it, or has done so.
             return
         outcome, duration, code = closed
         for pipe in self.pipes:
@@ -211,11 +211,11 @@ class Connection(_native.Peer):
         self.pipes = ()
         if self.is_own:
             if code is None:
-                # It may be Popen that has reaped it.
+                # Popen may have reaped it.
                 code = self.proc.returncode
             else:
                 self.proc.returncode = code
-            _native.unregister_peer(self.id, outcome, leaked)
+            _native.unregister_peer(self.id, leaked, self)
         self.proc = None
         _logclose(self, outcome, duration, leaked, code)
 
@@ -223,8 +223,8 @@ class Connection(_native.Peer):
 class Other:
     """a peer of another kind, of which we know only that it has a close()
 
-    It is not kept alive: without our finalizer, nothing depends on when it
-    goes.
+    It is not kept alive: it has no finalizer of uilog's, so nothing depends on
+    when it is collected.
     """
 
     def __init__(self, ui, url, peer):
@@ -253,12 +253,12 @@ class Other:
             self.finish(util.timer() - start)
 
     def finish(self, duration):
-        """what is left to do when it is closed"""
+        """the last steps of closing it"""
         if self.isclosed or self.creator != os.getpid():
             return
         self.isclosed = True
-        _native.unregister_peer(self.id, 'closed', self.isleaked)
-        _logclose(self, 'closed', duration, self.isleaked, None)
+        _native.unregister_peer(self.id, self.isleaked)
+        _logclose(self, b'closed', duration, self.isleaked, None)
 
 
 def _openssh(orig, *args, **kwargs):
@@ -270,8 +270,8 @@ def _openssh(orig, *args, **kwargs):
 
 
 def _makeconnection(orig, *args, **kwargs):
-    # In stock hg a connection ends as soon as nobody uses it, so there are
-    # never more of them than the command needs.
+    # In stock hg a connection ends as soon as it is unused, so there are
+    # never more than the command needs.
     orphans = _native.orphaned_peers()
     if orphans:
         _close(orphans, leaked=True)
@@ -291,8 +291,8 @@ def _makeconnection(orig, *args, **kwargs):
 
 
 def _initssh(orig, self, *args, **kwargs):
-    # A connection may be one that its maker goes on using himself, such as
-    # debugwireproto's. Its end is stock hg's affair, except after a fork.
+    # The code that made a connection may use it directly, such as
+    # debugwireproto. Stock hg closes it, except after a fork.
     self._uilogcreator = os.getpid()
     orig(self, *args, **kwargs)
 
@@ -339,7 +339,7 @@ def _close(peers, leaked):
 
 
 def _watch(peer):
-    """register a peer that is no ssh connection of ours"""
+    """register a peer without a registered ssh connection"""
     if isinstance(getattr(peer, '_pipee', None), Pipe):
         return
     # A local peer is a repository. Nothing is left open with it, and to close
@@ -368,7 +368,7 @@ def _closeother(orig, self, *args, **kwargs):
 
 
 def _closequietly(peer):
-    """close a peer as if nobody had"""
+    """close a peer without raising"""
     # hg: httppeer.close() tells, with --verbose, how much was sent
     verbose = peer.ui.verbose
     peer.ui.verbose = False
@@ -379,7 +379,6 @@ def _closequietly(peer):
 
 
 def _logclose(peer, outcome, duration, leaked, code):
-    outcome = outcome.encode()
     opts = {
         'url': peer.url,
         'duration': duration,
@@ -389,7 +388,7 @@ def _logclose(peer, outcome, duration, leaked, code):
     if code is not None:
         opts['exit_code'] = code
     if peer.traffic is not None:
-        # It is the other side that hg waits for here, too.
+        # hg waits for the other side here, too.
         peer.traffic.time += duration
         opts.update(peer.traffic.options())
     if peer.openedat:
@@ -405,7 +404,7 @@ def _logclose(peer, outcome, duration, leaked, code):
 
 
 def _url(path):
-    """where a peer leads, without a password"""
+    """a peer's URL, without a password"""
     from mercurial.utils import urlutil
 
     # hg 6.4 has paths; 6.3 has URLs, as debugwireproto still does.
@@ -413,7 +412,7 @@ def _url(path):
 
 
 def _stack(ui):
-    """where a peer is being opened, for those who look for leaks"""
+    """the stack that opens a peer, for finding leaks"""
     if ui.debugflag or ui.configbool(b'devel', b'all-warnings'):
         return b''.join(util.getstackframes(2))
     return None

@@ -1,4 +1,4 @@
-# report.py - what uilog tells about itself
+# report.py - what uilog reports about itself
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
@@ -24,15 +24,15 @@ CHECK_SECONDS = 5
 # Configuration faults that have been shown, because a ui is populated often.
 _told = set()
 
-# What a terminal would obey, in UTF-8 and elsewhere.
+# Control characters for terminals, in UTF-8 and other encodings.
 _CONTROLS = re.compile(rb'[\x00-\x1f\x7f]|\xc2[\x80-\x9f]')
 
-# Set while problems are being told: telling them is an event, too.
+# Set while problems are shown, because showing them logs an event, too.
 _telling = False
 
 
 def configfaults(ui, logger):
-    """tell with --debug what the configuration says that is not understood"""
+    """show with --debug invalid values in the configuration"""
     problem = part('brake').variableproblem()
     if problem is not None:
         _tellonce(ui, problem)
@@ -54,12 +54,12 @@ def _tellonce(ui, fault):
 
 
 def _faults(ui, logger):
-    """what is not understood: section, name, and what is wrong"""
+    """invalid values: section, name, and what is wrong"""
     hints = _native.config_hints(
         ui.configitems(b'uilog'),
         ui.configitems(b'logtoprocess'),
     )
-    # What is a hint as well says more.
+    # If there is a hint, it says more.
     found = {
         (section, name): problem
         for section, name, problem in [*logger.faults(), *hints]
@@ -71,7 +71,7 @@ def _faults(ui, logger):
 
 
 def problems(ui):
-    """tell with --debug what has gone wrong since the last time"""
+    """show with --debug new problems"""
     global _telling
     if not ui.debugflag or _telling:
         return
@@ -155,7 +155,7 @@ def _showsinks(ui, fm, logger, program):
 def _broken(ui, logger, program):
     """why sinks cannot be used, by their names
 
-    What needs no look at the system is known here; for the rest the binary is
+    What does not depend on the system is known here; for the rest the binary is
     asked, which has the code of the sinks.
     """
     try:
@@ -177,9 +177,9 @@ def _check(ui, program):
 
     lines = [b'[uilog]']
     for name, value in ui.configitems(b'uilog'):
-        # hg: what is indented goes on with the value before it
+        # hg: an indented line continues the value before it
         lines.append(name + b' = ' + value.replace(b'\n', b'\n  '))
-    # Only we can look into it. A pipe would last as long as whoever has it.
+    # Only this process can read it. A pipe would stay open in child processes.
     with tempfile.TemporaryDirectory(prefix='uilog.') as directory:
         hgrc = os.path.join(directory, 'hgrc')
         with open(hgrc, 'wb') as file:
@@ -213,10 +213,10 @@ def _check(ui, program):
 
 
 def _redacting(program):
-    """takes secrets out of a list of texts, as the binary does
+    """redacts a list of texts by running the binary
 
-    What this command shows is pasted into tickets. The rules are known in the
-    binary alone; where that cannot be asked, nothing is shown.
+    Users paste the output of this command into tickets. Only the binary has
+    the rules; if it cannot be run, the texts are not shown.
     """
     import subprocess
 
@@ -275,7 +275,7 @@ def _showscripts(ui, fm, redacted):
 
 
 def _showlog(ui, fm):
-    """the blackbox that events of this ui go to"""
+    """show the blackbox that gets events of this ui"""
     log = blackbox.current(ui)
     if log is None:
         return
@@ -303,7 +303,7 @@ def _showfaults(ui, fm, logger):
 
 
 def _loadpending():
-    """load what we wait for: only then is it known what is missing"""
+    """load modules that are to be wrapped, to find out what is missing"""
     work = part('work')
     tryto(work.watchclone)
     tryto(work.watchworkers)
@@ -315,7 +315,7 @@ def _loadpending():
 
 
 def _showoff(fm):
-    """parts of uilog that this version of Mercurial has no place for"""
+    """show parts of uilog that this version of Mercurial does not support"""
     _loadpending()
     nested = fm.nested(b'off')
     for label, problem in missing:
@@ -444,7 +444,7 @@ def _text(path):
 
 
 def _bytes(text):
-    """text of the native module, which may hold anything, for hg"""
+    """any text of the native module, as bytes for hg"""
     try:
         return encoding.strtolocal(text)
     except Exception:

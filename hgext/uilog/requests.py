@@ -1,13 +1,13 @@
-# requests.py - what a server is asked for
+# requests.py - requests to a server
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
 """an event when a request to a server begins, and one when it is answered
 
 For `hg serve --stdio`, which ssh starts, and for hgweb, which `hg serve` and
-web servers run. A request is over when its answer is written, not when it is
-known: that may be a stream that takes minutes. What a command server's clients
-ask for are commands, which have events of their own.
+web servers run. A request ends when its answer is written, not when it is
+known: the answer may be a stream that takes minutes. The requests of a command
+server's clients are commands, which have their own events.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from . import (
     wrap,
 )
 
-# What this part is called, if it is off.
+# The name of this part, if it is off.
 LABEL = 'requests'
 
 BEGIN = b'wirerequest'
@@ -43,14 +43,14 @@ def wrapservers(module):
 
 
 def _iswanted(ui):
-    """whether anybody wants to know of this ui's requests"""
+    """whether requests of this ui are tracked"""
     if LOGGER not in ui._loggers or cause(ui) is not None:
         return False
     native = events.logger(ui)
     return native is not None and (
         BEGIN in native
         or END in native
-        # Which event it tracks, it says for each.
+        # Each logger decides which events it tracks.
         or len(ui._loggers) > 1
     )
 
@@ -79,7 +79,7 @@ class Request:
         )
 
     def finish(self, err=None):
-        """note that it is answered, or that this failed"""
+        """note that it is answered, or has failed"""
         if self.isover:
             return
         self.isover = True
@@ -126,7 +126,7 @@ class Channel:
 class Input(Channel):
     def readline(self, *args):
         serving = self._serving
-        # Only between two requests the server asks for another one.
+        # The server reads the next request only between two requests.
         if not serving.isbusy:
             serving.finish()
         line = self._file.readline(*args)
@@ -149,13 +149,13 @@ class Output(Channel):
 
 
 class Serving:
-    """what a server that ssh has started does at the moment"""
+    """the current request of a server that ssh has started"""
 
     def __init__(self, repo):
         self.repo = repo
         self.who = _whossh()
         self.request = None
-        # Whether the request is being worked on: what is read is a part of it.
+        # Whether a request is being processed: bytes read are a part of it.
         self.isbusy = False
 
     def count(self, received, sent):
@@ -181,7 +181,7 @@ class Serving:
 
 
 def _known(command):
-    """a request's command, which a client may have made up"""
+    """a request's command, which a client may have invented"""
     from mercurial import wireprotov1server
 
     # hg: wireprotov1server.commands
@@ -195,7 +195,7 @@ def _whossh():
     address = environ.get(b'SSH_CONNECTION', b'').split(b' ')[0]
     if address:
         who['remote_address'] = address
-    # Set by what gives many users one account, such as mercurial-server.
+    # Set by programs that share an account, such as mercurial-server.
     user = environ.get(b'REMOTE_USER')
     if user:
         who['remote_user'] = user
@@ -249,7 +249,7 @@ def _handlehttp(orig, rctx, req, res, *args, **kwargs):
         repo = rctx.repo
         if command is not None and _iswanted(repo.ui):
             known = _known(command)
-            # Else it is a page for people.
+            # Otherwise it is a web page.
             if known == command and not req.dispatchpath:
                 request = Request(repo, command, _whohttp(req))
                 length = req.headers.get(b'Content-Length') or b'0'
@@ -263,7 +263,7 @@ def _handlehttp(orig, rctx, req, res, *args, **kwargs):
     except BaseException as err:
         _end(request, err)
         raise
-    # The instance alone: another one may answer what is no such request.
+    # Only on this instance, because others may answer other requests.
     res.sendresponse = _answering(request, res.sendresponse)
     return handled
 

@@ -1,11 +1,11 @@
-# session.py - what an hg process is, and for whom it works
+# session.py - what an hg process is, and who runs it
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
-"""the event `session`: versions, extensions, and who is at work
+"""the event `session`: versions, extensions, and who runs hg
 
-Once for each process, and only where somebody asks for it by name: most of it
-is the same for all commands of a machine, and it is the dearest event of all.
+Once for each process, and only if it is tracked by name: most of it
+is the same for all commands of a machine, and it is the most expensive event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mercurial import extensions, policy, util
 
 from . import _native, tryto
 
-# Extensions that are told at most.
+# Maximum number of extensions.
 MAX_EXTENSIONS = 200
 
 
@@ -44,7 +44,7 @@ def tell(ui):
 
 
 def _modules():
-    """in which language Mercurial's inner modules are that it uses"""
+    """the language of the native modules that Mercurial uses"""
     # hg: policy.importrust returns a default where there are none
     if policy.importrust('revlog') is not None:
         return b'rust'
@@ -60,7 +60,7 @@ def _extensions():
         version = b'internal'
         if not extensions.ismoduleinternal(module):
             version = extensions.moduleversion(module) or b'unknown'
-        # Whoever wrote it chose its version.
+        # Its author chose its version.
         told.append(b'%s=%s' % (name, b''.join(version.split())[:40]))
     return b' '.join(told[:MAX_EXTENSIONS])
 

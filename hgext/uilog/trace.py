@@ -8,7 +8,7 @@ Without structured sinks TRACEPARENT is left unchanged.
 
 The native module knows which command or hook each thread is in. This module
 sets the process's environment, which is the main thread's. Programs that
-another thread starts through hg get an environment of their own.
+another thread starts through hg get a separate environment.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ ID = slice(3, 35)
 # The values of the variables before each change, the outermost first.
 _before: list = []
 
-# How many of these are to be left when a command of the main thread ends, and
+# How many of these must remain when a command of the main thread ends, and
 # when it is left: for each that has been entered.
 _entered: list = [(0, 0)]
 
-# Whether hooks that refuse are heard of.
+# Whether hooks that refuse are logged.
 _watchesrefusals = False
 
 # Whether os.execv and os.execve are wrapped.
 _haswrappedexec = False
 
-# Whose environment that was: a forked child of chg's server has another one.
+# The process with that environment: a forked child of chg's server has another.
 _owner = os.getpid()
 
 
@@ -69,39 +69,39 @@ def _wraphooks(module):
 
 
 def begin(native):
-    """begin the span of a command, if it has not: its hooks are a part of it"""
+    """begin the span of a command, if it has not begun, for its hooks"""
     _disown()
     _beginspan(native, True)
 
 
 def end():
-    """tell that a command has ended"""
+    """note that a command has ended"""
     if _before and _ownsenviron():
         _restore(_entered[-1][0])
 
 
 def enter(isserved):
-    """tell that a command is to run inside of another, or of a server"""
+    """note that a command will run within another, or within a server"""
     _disown()
     _native.enter_command(isserved)
     if _ownsenviron():
         atleave = len(_before)
         if isserved and _before:
-            # The server's own span is none of its client's affair.
+            # The server's own span is not the client's parent.
             _before.append(_get())
             _set(_before[0])
         _entered.append((len(_before), atleave))
 
 
 def leave():
-    """tell that the command that was entered last is over"""
+    """note that the command that was entered last has ended"""
     _native.leave_command()
     if _ownsenviron() and len(_entered) > 1:
         _restore(_entered.pop()[1])
 
 
 def _disown():
-    """forget what commands of another process have changed"""
+    """forget changes by commands of another process"""
     global _owner
     if _owner != os.getpid():
         _owner = os.getpid()
@@ -142,7 +142,7 @@ def _get():
 
 def _set(values):
     for name, value in zip((VARIABLE, STATE), values):
-        # An unchanged variable costs no call of the system's.
+        # An unchanged variable costs no system call.
         if encoding.environ.get(name) == value:
             continue
         if value is None:
@@ -152,7 +152,7 @@ def _set(values):
 
 
 def _tracing(ui):
-    """the logger of a ui that tells of traces, if it has one"""
+    """the logger of a ui with structured sinks, if it has one"""
     native = ui._loggers.get(LOGGER)
     return native if native is not None and native.tells_traces else None
 
@@ -212,16 +212,16 @@ def _system(orig, ui, *args, **kwargs):
 
 
 def _phase(tag):
-    """what it is called that a command waits for a program with this tag"""
+    """the phase of a command that waits for a program with this tag"""
     if tag in (b'editor', b'mergetool'):
         return tag
-    # A hook says so itself.
+    # A hook reports that itself.
     ishook = tag is not None and tag.startswith(b'exthook-')
     return None if ishook else b'program'
 
 
 def _withcontext(args, kwargs):
-    """arguments of ui.system by which a program is told what it is part of"""
+    """arguments of ui.system that pass the parent span to a program"""
     context = _native.current_traceparent()
     if context is None:
         return args, kwargs
@@ -230,7 +230,7 @@ def _withcontext(args, kwargs):
     environ = dict(given or {})
     environ.setdefault(VARIABLE, context)
     if not _issametrace(encoding.environ.get(VARIABLE), context):
-        # Nothing is all that can be said of a variable that hg has.
+        # A variable of hg cannot be unset here, only be empty.
         environ.setdefault(STATE, b'')
     if len(args) > 1:
         return (args[0], environ, *args[2:]), kwargs
@@ -238,7 +238,7 @@ def _withcontext(args, kwargs):
 
 
 def notecommand(native, msgfmt, msgargs):
-    """leave to others what is to be said if this command never ends"""
+    """store what others must log if this command never ends"""
     _wrapexec()
     native.note_command(msgfmt % msgargs, _canonical(), events.depth())
 
@@ -246,7 +246,7 @@ def notecommand(native, msgfmt, msgargs):
 def _canonical():
     """the full name of the command that has just begun, or None"""
     for frame in dispatchframes():
-        # hg: dispatch.request, which all that leads there gets
+        # hg: dispatch.request, an argument of all callers
         name = getattr(frame.f_locals.get('req'), 'canonical_command', None)
         if isinstance(name, bytes):
             return name
@@ -254,7 +254,7 @@ def _canonical():
 
 
 def _wrapexec():
-    """learn of it when this process becomes another program
+    """note when this process executes another program
 
     All other functions that do so call one of these two.
     """
@@ -281,7 +281,7 @@ def tellhead():
 
 
 def watchrefusals():
-    """hear of hooks that refuse before hg logs them"""
+    """log hooks that refuse before hg logs them"""
     global _watchesrefusals
     hook = findmodule('refused hooks', 'hook')
     if hook is not None and not _watchesrefusals:

@@ -1,4 +1,4 @@
-# waiting.py - what a command waits for that a person does
+# waiting.py - waits of a command for a person
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
@@ -6,10 +6,10 @@
 
 An editor, a prompt, a merge tool: hg calls it a blocked section, and knows only
 how long all of them took. Each gets an event here, at its end. A pager is a
-wait twice: while hg writes and the pager takes no more, and, when the command
+wait twice: while hg writes and the pager accepts no more, and, when the command
 has ended, until the user leaves it.
 
-What ssh asks on the terminal hg cannot see.
+hg cannot see questions that ssh asks on the terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EVENT = b'userwait'
 
 STDIO = b'stdio_blocked'
 
-# What a person does, by the name of hg's section.
+# The kind of a wait, by the name of hg's section.
 KINDS = {
     b'editor': b'editor',
     b'config_edit': b'editor',
@@ -39,13 +39,13 @@ KINDS = {
 }
 PAGER = b'pager'
 
-# Seconds below which the end of a pager is none that anybody waited for.
+# Minimum number of seconds for which the end of a pager counts as a wait.
 _MIN_WAIT = 0.001
 
-# How many waits are told apart; of others only the sum is known.
+# Maximum number of separate waits; of further ones only the sum is known.
 _MAX_WAITS = 1000
 
-# Of each thread of this process, when each wait ended and how long it was.
+# For each thread of this process, the end and duration of each wait.
 _waits: dict = {}
 _owner = os.getpid()
 
@@ -93,7 +93,7 @@ def _note(waited):
 def _own():
     global _owner, _pager
     if _owner != os.getpid():
-        # What this process was forked from has waited for something else.
+        # Waits of the process from which this one was forked do not count.
         _owner = os.getpid()
         _waits.clear()
         _pager = None
@@ -112,7 +112,7 @@ def _tell(ui, kind, seconds, /, **opts):
 
 
 def ofcommand(opts):
-    """options of a command's end: what it has waited since it began"""
+    """options of a command's end: how long it has waited"""
     duration = opts.get('duration', 0.0)
     began = util.timer() - duration
     ident = threading.get_ident()
@@ -124,12 +124,12 @@ def ofcommand(opts):
         waited += _blocked(_pager[0]) - _pager[2]
     if events.depth() == 0:
         _waits.pop(ident, None)
-    # A clock that counts both differently must not make less than nothing.
+    # The two clocks may differ, so the difference may be negative.
     return {'waited_for_user': min(waited, duration)}
 
 
 def _blocked(ui):
-    """seconds that hg has waited for its standard streams, but for prompts"""
+    """seconds that hg has waited for its standard streams, without prompts"""
     prompts = sum(
         length for waits in _own().values() for _ended, length in waits
     )
@@ -137,7 +137,7 @@ def _blocked(ui):
 
 
 def pagerbegan(ui):
-    """tell of a pager that hg has started when it ends"""
+    """log a pager that hg has started, when it ends"""
     global _pager
     _own()
     if _pager is not None:

@@ -1,12 +1,12 @@
-# wire.py - what goes over a connection to another repository
+# wire.py - the traffic of a connection to another repository
 #
 # This software may be used and distributed according to the terms of the
 # GNU General Public License version 2 or any later version.
 """bytes, round trips, wire commands and the time that hg waits for them
 
-One `Traffic` for each connection, told when the connection is closed and added
-up for the command. Counts only; when a connection is opened and closed is the
-affair of `peers`.
+One `Traffic` for each connection, logged when the connection is closed and
+added up for the command. Only counts; `peers` knows when a connection is opened
+and closed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mercurial import util
 
 from . import _native, cause, events, find, findmodule, tryto, whenloaded, wrap
 
-# What the parts of this module are called, if they are off.
+# The names of this module's parts, if they are off.
 SSH = 'ssh traffic'
 HTTP = 'http traffic'
 BUNDLES = 'clone bundles'
@@ -27,15 +27,15 @@ BUNDLES = 'clone bundles'
 # The wire command of a request by HTTP.
 _CMD = re.compile(r'[?&]cmd=(\w+)')
 
-# What ssh connections begin with: commands that are sent together.
+# ssh connections begin with these commands, which are sent together.
 HANDSHAKE = b'hello'
 
-# Who waits for longer than so many seconds says so.
+# Waits longer than so many seconds are noted as a phase.
 SOON = 1.0
 
-# As many commands are told by name.
+# Maximum number of commands that are logged by name.
 MAX_COMMANDS = 64
-# What stands for further ones.
+# The name for all others.
 OTHERS = b'others'
 
 # Traffic of ssh connections by the descriptors that are waited for.
@@ -46,7 +46,7 @@ _last: list = []
 
 
 class Traffic:
-    """what has gone over a connection"""
+    """the traffic of a connection"""
 
     def __init__(self, url):
         self.url = url
@@ -55,13 +55,13 @@ class Traffic:
         self.roundtrips = 0
         self.time = 0.0
         self.began = util.timer()
-        # The wire commands: how often, and for how long hg has waited.
+        # The wire commands: how often, and how long hg has waited.
         self.commands = {}
         self.current = None
         self.name = OTHERS
         self.isstream = False
         self.isclonebundle = False
-        # What counts the bytes instead, if there is such a thing.
+        # Counts the bytes instead, if hg has such an object.
         self.opener = None
         _last[:] = [weakref.ref(self)]
 
@@ -75,13 +75,13 @@ class Traffic:
         self.roundtrips += 1
 
     def beginphase(self):
-        """tell that hg waits for the other side"""
+        """note that hg waits for the other side"""
         _native.begin_phase(
             b'wire', {'wire_command': self.name, 'url': self.url}
         )
 
     def await_(self, fds, func, *args):
-        """call what waits for these descriptors"""
+        """call a function that waits for these descriptors"""
         began = util.timer()
         islong = not _isready(fds)
         if islong:
@@ -100,12 +100,12 @@ class Traffic:
             self.current[1] += seconds
 
     def options(self):
-        """what is told of it; the command's sums are increased by the same"""
+        """its options; adds them to the command's sums"""
         opener = self.opener
         if opener is not None:
             self.sent = opener.sentbytescount
             self.received = opener.receivedbytescount
-            # Requests that had to be repeated, too.
+            # Includes repeated requests.
             self.roundtrips = opener.requestscount
         opts = {
             'bytes_sent': self.sent,
@@ -129,7 +129,7 @@ class Traffic:
 
 
 def text(commands):
-    """wire commands, how often they were sent, and for how many seconds hg has
+    """wire commands, how often they were sent, and how many seconds hg has
     waited for them, the longest time first"""
     ordered = sorted(commands.items(), key=lambda it: (-it[1][1], it[0]))
     return b' '.join(
@@ -139,7 +139,7 @@ def text(commands):
 
 
 def iswanted(ui):
-    """whether anybody wants to know of the traffic of this ui's connections"""
+    """whether the traffic of this ui's connections is tracked"""
     if cause(ui) is not None:
         return False
     native = events.logger(ui)
@@ -198,7 +198,7 @@ def of(peer):
 
 
 def wrapssh(module, peer):
-    """wrap what sends commands through ssh, and what waits for it"""
+    """wrap the functions that send commands through ssh, and wait for it"""
     wrap(
         SSH,
         (peer, '_sendrequest', _sendrequest),
@@ -208,7 +208,7 @@ def wrapssh(module, peer):
 
 
 def openssh(traffic, pipes):
-    """note by which pipes a connection is waited for"""
+    """note the pipes of a connection"""
     for pipe in pipes:
         _byfd[pipe.fileno()] = traffic
     traffic.begin(HANDSHAKE)
@@ -237,11 +237,11 @@ def _poll(orig, fds):
 
 
 def _isready(fds):
-    """whether something happens soon; who waits for longer is to say so"""
+    """whether a descriptor is ready soon; a longer wait is noted as a phase"""
     try:
         return any(select.select(fds, fds, fds, SOON))
     except (OSError, ValueError):
-        # hg finds out itself.
+        # hg will get the error itself.
         return True
 
 
@@ -264,7 +264,7 @@ def _sendhttp(orig, ui, opener, req, *args, **kwargs):
     traffic = None
     try:
         url = req.get_full_url()
-        # Arguments may be in it that are nobody's affair.
+        # It may contain confidential arguments.
         shown = url.split('?')[0].encode('utf-8', 'replace')
         traffic = _ofopener(ui, opener, shown)
         if traffic is not None:
@@ -289,7 +289,7 @@ def _sendhttp(orig, ui, opener, req, *args, **kwargs):
 
 
 def _ofopener(ui, opener, url):
-    """the traffic of an opener, which is counted if anybody wants to know"""
+    """the traffic of an opener, if it is tracked"""
     traffic = getattr(opener, '_uilogtraffic', None)
     if traffic is None and not hasattr(opener, '_uilogtraffic'):
         if iswanted(ui) and hasattr(opener, 'receivedbytescount'):
@@ -301,7 +301,7 @@ def _ofopener(ui, opener, url):
 
 def _timereads(traffic, response):
     """measure how long hg waits for the body of a response"""
-    # Not what refers to the response: without its last user, it is closed.
+    # Keeps no reference to the response, which is closed with its last user.
     ref = weakref.ref(response)
     command = traffic.current
     for name in ('read', 'readinto', 'readline'):

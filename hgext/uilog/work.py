@@ -4,7 +4,7 @@
 # GNU General Public License version 2 or any later version.
 """options of `commandfinish`: changesets, files, and the kind of a pull
 
-Only what hg has counted anyway: nothing here reads a file.
+Only numbers that hg has anyway: nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from . import events, findmodule, part, tryto, whenloaded, wrap
 # hg: a transaction's callbacks run in the order of their names; the last one
 CATEGORY = b'zz-uilog'
 
-# Whether it is known when workers fail.
+# Whether failures of workers are known.
 _watchesworkers = False
 
-# What has been counted for each thread's command, in this process.
+# The counts of each thread's command, in this process.
 _counted: dict = {}
 _owner = os.getpid()
 
@@ -63,7 +63,7 @@ def watch(repo, tr):
 
 
 def _count(repo, tr, added):
-    # What has not been loaded has not grown.
+    # A changelog that was not loaded has not grown.
     changelog = vars(repo).get('changelog')
     if changelog is not None:
         before = tr.changes[b'origrepolen']
@@ -76,7 +76,7 @@ def _count(repo, tr, added):
 
 
 def watchclone():
-    """look at how a clone gets its changesets"""
+    """note how a clone gets its changesets"""
     for name, func in (
         ('exchange', _wrapexchange),
         ('streamclone', _wrapstreamclone),
@@ -90,7 +90,7 @@ def watchclone():
 
 
 def watchworkers():
-    """hear of workers that fail"""
+    """learn why workers fail"""
     worker = findmodule('workers', 'worker')
     if worker is not None:
         whenloaded('workers', worker, _wrapworker)
@@ -126,7 +126,7 @@ def _wrapmovedclone(module):
 
 
 def update(orig, *args, **kwargs):
-    """count what an update of the working directory has done"""
+    """count the effects of an update of the working directory"""
     global _watchesworkers
     if not _watchesworkers:
         _watchesworkers = True
@@ -146,7 +146,7 @@ def _updated(stats):
 
 
 def _notes(way):
-    """a wrapper that notes by what way a clone has got what it has"""
+    """a wrapper that notes how a clone got its changesets"""
 
     def wrapper(orig, *args, **kwargs):
         result = orig(*args, **kwargs)

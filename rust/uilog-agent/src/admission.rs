@@ -1,12 +1,12 @@
-//! For which sinks a queue's records are delivered.
+//! Decides to which sinks a queue's records are delivered.
 //!
-//! Responsible for one rule: a file that somebody has put into the runtime
-//! directory must not make the agent write where it is not configured to. What
-//! a process of the agent's own user and namespaces has written is delivered as
-//! it says (it could write there itself). Of any other queue records are
-//! delivered only to sinks that such a process has had in this agent's life, or
-//! that the configuration names which is read here (`configured`). Must not
-//! know how anything is delivered.
+//! Responsible for one rule: a file that another process has put into the
+//! runtime directory must not make the agent write where it is not configured
+//! to write. If a process of the agent's own user and namespaces has written
+//! the queue, its records go where it says, because that process could write
+//! there itself. Records of any other queue go only to sinks that such a
+//! process has had in this agent's life, or that the agent's own configuration
+//! defines (`configured`). Must not know how records are delivered.
 
 use std::collections::HashSet;
 use std::collections::VecDeque;

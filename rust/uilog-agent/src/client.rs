@@ -1,9 +1,9 @@
-//! One queue that the agent serves: how far it has been read, and which of its
-//! records somebody still needs.
+//! One queue that the agent serves: how far it was read, and which of its
+//! records are still needed.
 //!
-//! Responsible for the queue's words of progress, so that whoever serves it
-//! next goes on where this one was, and for taking nothing that the file says
-//! for granted: anybody of this user may have written it. Must not know sinks.
+//! Responsible for the progress that is stored in the queue's first page, from
+//! which the next reader continues. Trusts nothing in the file, because any
+//! process of this user may have written it. Must not know sinks.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;

@@ -1,9 +1,8 @@
-//! What one set of sinks is like: what `[uilog]` says of them, and the part of
-//! hg's environment that they depend on.
+//! The configuration of one set of sinks: the items of `[uilog]`, and the part
+//! of hg's environment on which sinks depend.
 //!
-//! Responsible for telling whether two are the same, and for keeping one of
-//! each. Must not know where a configuration comes from, or whether it may be
-//! used.
+//! Responsible for comparing configurations, and for storing each only once.
+//! Must not know where a configuration comes from, or whether it may be used.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,8 @@
-//! Which sinks the configuration names that is read here: the system's, the
-//! user's, and that of the repository which a record is about, with hg's rules
-//! of trust.
+//! The sinks of the agent's own configuration: the system's, the user's, and
+//! that of a record's repository, under hg's rules of trust.
 //!
-//! Responsible for reading it in a thread of its own, since a repository may be
-//! on a file system that does not answer. Must not know what follows from it.
+//! Responsible for reading it in a separate thread, because a repository may be
+//! on a file system that does not answer. Must not know how the result is used.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

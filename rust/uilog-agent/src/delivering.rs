@@ -1,8 +1,8 @@
-//! From a queue to the sinks: each record is looked at once, and offered to
-//! those for whom it may be delivered.
+//! Reads each record of a queue once, and offers it to the sinks that may get
+//! it.
 //!
-//! Responsible for the order of one queue's records, and for counting those that
-//! are lost on this way. Must not know what becomes of them behind it.
+//! Responsible for the order of a queue's records, and for counting records
+//! that are lost here. Must not know what the sinks do with them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ const MAX_LOOKED_AT: usize = 256;
 /// other sinks: the order of a process holds, unless a sink hangs.
 const ORDER_BOUND: Duration = Duration::from_secs(1);
 /// Why what an unproven queue holds is lost.
-const NOT_CONFIGURED: &str = "a queue from elsewhere names this sink, and it \
-                              is not configured so here";
+const NOT_CONFIGURED: &str = "an untrusted queue names this sink, and it is \
+    not configured in the same way here";
 
 impl Server {
     /// Looks into the queues that may have more; whether some have been left
@@ -226,7 +226,7 @@ impl Server {
         let last = last
             .map_or(String::new(), |it| format!("; its last failure: {it}"));
         let detail = format!(
-            "records that sinks had lost or had in hand when the agent was \
+            "records that were lost, or being delivered, when the agent was \
              killed{last}"
         );
         let own = &self.environment;

@@ -1,9 +1,8 @@
-//! Finds queues of records, and takes over those that are this agent's to
-//! serve.
+//! Finds queues of records, and claims those that this agent has to serve.
 //!
-//! Responsible for what a file must be like to be looked into, and for who may
-//! serve it: one reader at a time, and before all others the agent of the
-//! namespaces that it comes from. Must not know what becomes of the records.
+//! Responsible for which files are opened, and for which agent serves a queue:
+//! one reader at a time, and first of all the agent of the queue's own
+//! namespaces. Must not know what happens to the records.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
-//! The agent's socket: by it hg says into which queue to look.
+//! The agent's socket, through which hg names the queue that has new records.
 //!
-//! Responsible for names and for who has sent them, as the kernel tells. Must
-//! not know what a queue is. Nothing here waits.
+//! Responsible for names and for their senders, as reported by the kernel. Must
+//! not know what a queue is. Nothing here blocks.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

@@ -1,11 +1,11 @@
-//! How the agent ends: when there has been nothing to do for a while, or by
-//! SIGTERM.
+//! How the agent ends: after some time without work, or by SIGTERM.
 //!
-//! Responsible for one promise: whoever rings is either heard, or finds no agent
-//! and can start one, or his queue is found before this process ends. So the
-//! socket goes first; then queues are looked for; then the lock is let go of,
-//! and they are looked for again. Whoever has rung in vain while the lock was
-//! still held, had appended before.
+//! Responsible for one promise: if a client wakes the agent, the agent either
+//! receives that, or the client finds no agent and can start one, or its queue
+//! is found before this process ends. So the agent removes its socket first,
+//! then scans for queues, then releases its lock, and scans again. A client
+//! that found no agent, but found the lock held, has appended before the last
+//! scan.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -111,7 +111,7 @@ impl Server {
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
         let let_go = living_file::let_go(&self.lock, Holder::Maker);
-        let_go.map_err(system("let go of the lock"))?;
+        let_go.map_err(system("release the lock"))?;
         if let Some(older) = self.older.take() {
             older.leave();
         }

@@ -1,7 +1,7 @@
-//! Which queues the agent has: those whose writers ring, and those that lie in
-//! the directories.
+//! Which queues the agent has: those whose writers wake it, and those in the
+//! directories.
 //!
-//! Responsible for taking them over, and for what is known of who writes them.
+//! Responsible for claiming them, and for what is known about their writers.
 //! Must not know what their records say.
 
 use std::ffi::OsStr;

@@ -1,10 +1,10 @@
 //! The sinks of one configuration, and the records of many queues on their way
 //! to them.
 //!
-//! Responsible for making one source of the queues: each record that a sink
-//! may still need has a running number, behind which stand its queue and its
-//! number there; sinks that are behind read on by those numbers. Must not know
-//! which queues there are, or what else is to be done.
+//! Responsible for making one source of many queues: each record that a sink
+//! may still need has a running number, which stands for its queue and its
+//! number there. Sinks that are behind continue by these numbers. Must not know
+//! which queues there are.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;

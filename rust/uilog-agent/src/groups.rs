@@ -1,8 +1,8 @@
-//! Which configurations' sinks are open: a bounded number at a time.
+//! The configurations whose sinks are open: a limited number at a time.
 //!
-//! Responsible for opening and closing them by use. Records that find no place
-//! wait in their queues, and a place is made for them: the group that has been
-//! used least recently does what it has, and ends. Must not know queues.
+//! Responsible for opening and closing them. If the limit is reached, further
+//! records wait in their queues, and the least recently used group delivers
+//! what it has and closes. Must not know queues.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;

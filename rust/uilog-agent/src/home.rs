@@ -1,7 +1,7 @@
-//! Where the user's home is, if the environment does not say.
+//! The user's home directory, if the environment does not name it.
 //!
-//! Responsible for not waiting: other user databases than the file may be on
-//! the network.
+//! Responsible for not blocking: only the file /etc/passwd is read, because
+//! other user databases may be on the network.
 
 use std::path::Path;
 

@@ -1,8 +1,7 @@
-//! How long there has been nothing to do, and how long the agent waits for
-//! more.
+//! How long the agent has had no work, and how long it waits for more.
 //!
-//! Responsible for the bound that the configurations ask for. Must not know what
-//! there is to do, or how the agent ends.
+//! Responsible for the time limit that the configurations ask for. Must not
+//! know what work there is, or how the agent ends.
 
 use std::sync::Arc;
 use std::time::Duration;

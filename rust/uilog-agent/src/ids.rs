@@ -1,6 +1,6 @@
-//! The numbers of queues and of groups, by which they know of each other.
+//! The numbers by which queues and groups refer to each other.
 //!
-//! Must not know what is behind them.
+//! Must not know what they refer to.
 
 /// A number that no other client of this agent has had.
 pub(crate) type ClientId = u32;

@@ -1,9 +1,9 @@
-//! Tells journals what has been lost: one clerk for each user's choice of a
-//! journal.
+//! Writes losses into journals: one writer for each journal that users have
+//! chosen.
 //!
-//! Responsible for telling each loss once, at a bounded rate, and without
-//! waiting for a home directory. Must not know sinks or queues, but for the
-//! pages that the losses stand in.
+//! Responsible for reporting each loss once, at a limited rate, and without
+//! waiting for a home directory. Must not know sinks, and of queues only the
+//! pages that count losses.
 
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! Which queues' losses the journal has not been told of.
+//! The queues whose losses are not in the journal yet.
 //!
-//! Responsible for one thing: a loss stands in the page of a queue until it has
-//! been told, so that whoever serves that queue after a killed agent tells it.
-//! The journal is told of losses together; so they are taken off the pages in
-//! the order in which they were counted. Must not know why they were lost.
+//! Responsible for one thing: a loss stays in the page of a queue until it is
+//! in the journal, so that after a kill, the next reader of that queue reports
+//! it. Several losses are reported together, so they are removed from the pages
+//! in the order in which they were counted. Must not know why records were
+//! lost.
 
 use std::collections::VecDeque;
 use std::io::Write;

@@ -2,7 +2,7 @@
 //! the records of all of the user's hg processes.
 //!
 //! Each hg process has a queue of records, a file in the user's runtime
-//! directory (`uilog_core::record_queue`). The agent finds them ([`serve`],
+//! directory (`uilog_logger::record_queue`). The agent finds them ([`serve`],
 //! `finding`, `directory`), reads each at its own pace (`delivering`,
 //! `client`), decides for which sinks their records may be delivered
 //! (`admission`), and merges the records that have the same sinks (`group`,

@@ -1,9 +1,9 @@
-//! Processes of the version before this one, while hg is upgraded.
+//! Processes of the previous version, while hg is upgraded.
 //!
-//! Responsible for their being heard: they ring another socket, and start
-//! agents by a program that is this one by now. An agent of their version that
-//! still runs holds the lock of that socket; then this one leaves it alone, and
-//! takes over only what it leaves. Must not know what a queue is.
+//! Responsible for serving them: they use another socket, and they start agents
+//! by a path where this program is by now. If an agent of their version still
+//! runs, it holds the lock of that socket; then this agent only serves what
+//! that one leaves behind. Must not know what a queue is.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

@@ -1,9 +1,8 @@
 //! The agent's loop.
 //!
-//! Responsible for the order of things: hear who rings, find queues, look into
-//! them, offer records to groups, tell the queues and the journals what has
-//! become of them, and wait. Nothing in it blocks. How it ends is known in
-//! `ending`.
+//! Responsible for the order of the steps: receive wakeups, find queues, read
+//! them, offer records to groups, store progress and losses, wait. Nothing in
+//! it blocks. `ending` has the end.
 
 use std::collections::HashMap;
 use std::collections::HashSet;

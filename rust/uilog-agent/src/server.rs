@@ -1,8 +1,7 @@
-//! The agent's state.
+//! The agent's state, and how it is created.
 //!
-//! Responsible for what there is when it begins. Must not know what is done with
-//! it: the loop is in `serve`, and its steps in `finding`, `delivering`,
-//! `watching` and `ending`.
+//! Must not know how the state is used: the loop is in `serve`, and its steps
+//! in `finding`, `delivering`, `watching` and `ending`.
 
 use std::collections::HashMap;
 use std::collections::HashSet;

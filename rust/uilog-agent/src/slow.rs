@@ -1,9 +1,9 @@
-//! Commands that take long: the event `commandslow`, while they run.
+//! The event `commandslow`, for commands that run for a long time.
 //!
-//! Responsible for when it is told of which command, and for what it says: what
-//! hg has left in its queue, the beginning of the command and its phase. hg does
-//! nothing for it. Must not know which clients there are, or what becomes of the
-//! record.
+//! Responsible for when it is logged, and for its content, which comes from
+//! hg's queue: the frame of the command's beginning, and its phase. hg does
+//! nothing for it. Must not know which clients there are, or what happens to
+//! the record.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

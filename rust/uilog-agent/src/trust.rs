@@ -1,6 +1,6 @@
-//! What is known of whoever has written a queue.
+//! What is known about the writer of a queue.
 //!
-//! Must not know what follows from it.
+//! Must not know how that is used.
 
 use std::time::Instant;
 

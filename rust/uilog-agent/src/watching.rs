@@ -1,8 +1,8 @@
-//! Which commands are looked at whether they take long (`slow`).
+//! Which commands are checked for a long duration (`slow`).
 //!
-//! Responsible for what is told of them: the record gets a queue of its own,
-//! like that of a process that has ended at once, and goes the way of all
-//! records from there. Must not know how that is.
+//! Responsible for delivering the event: its record is written to a new queue,
+//! like that of a process that has ended at once. Must not know how queues are
+//! delivered.
 
 use std::fs::File;
 use std::io;

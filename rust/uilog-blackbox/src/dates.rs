@@ -1,10 +1,10 @@
-//! The dates of the blackbox's lines: where they end, and when that was.
+//! The dates of the blackbox's lines: where they end, and which time they mean.
 //!
-//! Responsible for reading hg's two fixed layouts and, as far as chrono can,
-//! the one that `blackbox.date-format` describes. A date without a zone is
-//! the local time of whoever logged it, and is left that way: it is cheaper
-//! to convert the one bound that it is compared with. Must not know the local
-//! zone, nor the rest of a line.
+//! Responsible for hg's two fixed formats and, as far as chrono can, for the
+//! format in `blackbox.date-format`. A date without a zone is the local time of
+//! the process that logged it. It is not converted; it is cheaper to convert
+//! the one bound that it is compared with. Must not know the local zone, or the
+//! rest of a line.
 
 use chrono::DateTime;
 use chrono::format::Parsed;

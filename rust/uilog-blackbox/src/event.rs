@@ -1,4 +1,5 @@
-//! An event as the blackbox holds it: a record and what continues it.
+//! An event of the blackbox: the line of its record, and the lines that
+//! continue it.
 //!
 //! Responsible for dividing a text into events. Must not know files.
 

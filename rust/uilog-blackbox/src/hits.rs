@@ -1,11 +1,10 @@
-//! Places in a text that tell of a command that failed, or that took long.
+//! Finds places in a text that mean a failed command, or one that took long.
 //!
-//! Responsible for passing over the rest fast: what is asked for is rare, but
-//! its wording stands in every other line, so searching for the wording alone
-//! would stop there each time. Whole windows of the text are judged at once
-//! instead, by conditions on single bytes without a branch, which the compiler
-//! turns into vector instructions. Must not know what becomes of a hit: it may
-//! be a false one.
+//! Responsible for skipping other text fast. Failures are rare, but their
+//! wording is in every other line, so a search for the wording alone would stop
+//! at each of these. Instead, whole windows of the text are tested at once, by
+//! conditions on single bytes without a branch, which the compiler turns into
+//! vector instructions. Must not know how a hit is used: it may be a false one.
 
 use memchr::memmem;
 use uilog_sys::vector;

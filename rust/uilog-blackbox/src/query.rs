@@ -1,9 +1,8 @@
 //! Which events are wanted.
 //!
-//! Responsible for judging one event, and for saying what can be searched for
-//! in its place: most of a log is passed over without being looked at line by
-//! line. Must not know
-//! more of files than where to look in one.
+//! Responsible for testing one event, and for texts that every wanted event
+//! contains, so that most of a log is skipped without being parsed. Must not
+//! know files, except for positions in one.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -1,9 +1,8 @@
-//! Searching a part of one file for wanted events.
+//! Searches a part of one file for wanted events.
 //!
-//! Responsible for reading block by block, for events that lie across the
-//! borders of blocks and parts, and for bounding the memory that this takes:
-//! at most [`MAX_KEPT`] bytes of an event are looked at. Must not know what is
-//! wanted, nor other files.
+//! Responsible for reading block by block, for events that cross the borders of
+//! blocks and parts, and for limiting memory: at most [`MAX_KEPT`] bytes of an
+//! event are read. Must not know what is wanted, or other files.
 
 use std::fs::File;
 use std::io;

@@ -1,7 +1,7 @@
-//! Where in a large file the events of some span of time are.
+//! Finds the events of a time span in a large file.
 //!
-//! Responsible for finding that by bisection, and for noticing files whose
-//! events are not in the order of their dates, which are searched as a whole.
+//! Responsible for doing that by bisection, and for recognizing files whose
+//! events are not in the order of their dates, which are searched completely.
 //! Must not know which events are wanted.
 
 use std::fs::File;

@@ -1,7 +1,7 @@
-//! Where the last events of a file begin.
+//! Finds where the last events of a file begin.
 //!
-//! Responsible for reading a file backwards, no further than needed. Counts
-//! as stock's `hg blackbox` does, by lines. Must not know other files.
+//! Responsible for reading a file backwards, and not further than needed.
+//! Counts lines, as stock's `hg blackbox` does. Must not know other files.
 
 use std::fs::File;
 use std::io;

@@ -1,9 +1,8 @@
-//! Writing: what becomes a line of the blackbox, and what stock hg says when
-//! one cannot be written.
+//! Writes lines of the blackbox, and has stock hg's messages for lines that
+//! cannot be written.
 //!
-//! Knows the line's format and hg's messages. Files and their rotation are
-//! uilog-sys's affair; who was the user, and which changesets are the parents,
-//! is the caller's.
+//! Knows the line's format and hg's messages. uilog-sys appends and rotates
+//! files; the caller passes in the user and the parents.
 
 use std::borrow::Cow;
 use std::io;

@@ -14,6 +14,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::fcntl;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use uilog_event::event::new_session;
 use uilog_sys::append::GuardedPath;
 use uilog_sys::append::Root;
@@ -35,31 +38,41 @@ const LOCK: &str = ".lock";
 /// thing, and the same user may do the same.
 const NAMESPACES: [&str; 4] = ["user", "mnt", "pid", "net"];
 
-/// What stands for this process's namespaces.
+/// A key for this process's namespaces.
 ///
 /// # Errors
 ///
-/// `/proc` does not tell.
+/// `/proc` cannot be read.
 pub fn namespaces() -> io::Result<String> {
     namespaces_of(Path::new("/proc/self"))
 }
 
-/// What stands for the namespaces of the process that this directory of
-/// `/proc` is about.
+/// A key for the namespaces of the process of this directory of `/proc`.
 ///
 /// # Errors
 ///
-/// It does not tell.
+/// It cannot be read.
 pub fn namespaces_of(process: &Path) -> io::Result<String> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let dir = fcntl::open(&process.join("ns"), flags, Mode::empty())?;
     let mut inodes = Vec::new();
     for name in NAMESPACES {
-        let metadata = std::fs::metadata(process.join("ns").join(name))?;
-        inodes.extend_from_slice(&metadata.ino().to_le_bytes());
+        // The inode of what that leads to. The kernel would have to make it to
+        // tell of it: hg's first record would wait for that.
+        let link = fcntl::readlinkat(&dir, name)?;
+        let inode = inode_of(&link).ok_or(io::ErrorKind::InvalidData)?;
+        inodes.extend_from_slice(&inode.to_le_bytes());
     }
     Ok(key_of(&inodes))
 }
 
-/// The pid namespace that is not somebody's own. Linux: PROC_PID_INIT_INO.
+/// Of a namespace, as in `mnt:[4026531841]`.
+fn inode_of(link: &OsStr) -> Option<u64> {
+    let (_, inode) = link.to_str()?.split_once(":[")?;
+    inode.strip_suffix(']')?.parse().ok()
+}
+
+/// The initial pid namespace. Linux: PROC_PID_INIT_INO.
 const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
 
 /// Whether this process's pid namespace ends with its first process, as a
@@ -69,13 +82,13 @@ pub fn is_in_container() -> bool {
     namespace.is_ok_and(|it| it.ino() != INITIAL_PID_NAMESPACE)
 }
 
-/// What a process sends with the name of its queue, as a descriptor, so that
-/// the agent knows that it is from its own namespaces, though it may have ended
-/// by the time that the agent looks. Nobody else can open it.
+/// A descriptor that a process sends with its queue's name, so that the agent
+/// knows that it is from its own namespaces, even if it has ended since. No
+/// process in another namespace can open it.
 ///
 /// # Errors
 ///
-/// `/proc` is not there, or the system has no descriptor to give.
+/// There is no `/proc`, or no free descriptor.
 pub fn evidence() -> io::Result<File> {
     File::open("/proc/self/ns/mnt")
 }
@@ -85,7 +98,7 @@ pub fn evidence() -> io::Result<File> {
 pub struct AgentNames {
     /// Its socket, which gets the names of queues.
     pub socket: OsString,
-    /// The lock of whoever starts it, and then its own.
+    /// The lock for starting an agent, which the agent then holds.
     pub lock: OsString,
 }
 
@@ -153,8 +166,8 @@ impl QueueLocations {
         }
     }
 
-    /// The directories in which a user's queues may lie, as far as they are
-    /// there, are this user's alone and can be read, the preferred one first.
+    /// The directories in which a user's queues may be, if they exist, can be
+    /// read, and only this user can write to them; the preferred one first.
     pub fn directories(&self) -> Vec<OwnDir> {
         let places = places(&self.environment, self.queue_dir.as_deref());
         let opened = places.iter().filter_map(|place| place.open(false).ok());
@@ -162,7 +175,7 @@ impl QueueLocations {
     }
 }
 
-/// The directory that this value of `uilog.queue-dir` names, if any.
+/// The directory in this value of `uilog.queue-dir`, if any.
 ///
 /// # Errors
 ///
@@ -176,15 +189,15 @@ pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
     match path.is_absolute() {
         true => Ok(Some(path)),
         false => Err(format!(
-            "'{}' is no absolute path, using the runtime directory",
+            "'{}' is not an absolute path, using the runtime directory",
             path.display()
         )),
     }
 }
 
-/// The places for a queue of records, the preferred one first. Like `/tmp`, the
-/// directory of `uilog.queue-dir` may be everybody's: each user has one of his
-/// own in it.
+/// The directories for a queue of records, the preferred one first. Like
+/// `/tmp`, the directory of `uilog.queue-dir` may be shared: each user has a
+/// subdirectory in it.
 pub fn places(
     environment: &[u8],
     queue_dir: Option<&Path>,

@@ -16,7 +16,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Why there is to be no attempt now.
+    /// Why there must be no attempt now.
     pub fn reason(&self) -> Option<String> {
         let is_early = self.retry_at.is_some_and(|at| Instant::now() < at);
         is_early.then(|| self.reason.clone())

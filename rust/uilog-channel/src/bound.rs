@@ -45,9 +45,9 @@ fn identities(value: &impl Descriptors) -> [Option<Identity>; 2] {
     })
 }
 
-/// Something whose descriptors' numbers may be others' by now: in a forked
-/// child, where ours are closed already, and wherever somebody has closed what
-/// he has found. It is then not dropped.
+/// An object whose descriptor numbers may belong to other files: in a forked
+/// child, where they are closed already, and if other code has closed them.
+/// Then it is not dropped.
 #[derive(Debug)]
 pub struct Bound<T: Descriptors> {
     owner: u32,
@@ -115,8 +115,7 @@ pub fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
     let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
     if left < MIN_DESCRIPTORS_LEFT {
         return Err(format!(
-            "of {limit} descriptors (ulimit -n) only {left} would be left \
-             for hg"
+            "only {left} of {limit} descriptors (ulimit -n) would remain for hg"
         ));
     }
     Ok(())

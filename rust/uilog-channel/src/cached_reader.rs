@@ -1,7 +1,7 @@
-//! The queue's frames together with what they refer to.
+//! Reads the queue's frames together with the frames to which they refer.
 //!
-//! Whoever reads has a position of its own; so what a frame refers to is looked
-//! up for that frame, and the last few are remembered.
+//! Each reader has its own position, so referenced frames are looked up for
+//! each frame, and the last few are cached.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,7 +21,7 @@ use crate::wire::Open;
 /// How many environments and items are remembered.
 const REMEMBERED: usize = 4;
 
-/// The queue, and what has been looked up in it.
+/// The queue, and cached frames.
 #[derive(Debug)]
 pub struct CachedReader {
     /// The queue itself.
@@ -33,7 +33,7 @@ pub struct CachedReader {
 /// A command that has begun.
 #[derive(Clone, Debug)]
 pub struct OpenRecord {
-    /// The frame that tells of it.
+    /// The frame of the event.
     pub frame: Vec<u8>,
     /// When it began, in microseconds of the monotonic clock.
     pub began: u64,
@@ -53,8 +53,8 @@ impl CachedReader {
         }
     }
 
-    /// Keeps what tells of commands that have begun before the first frame
-    /// that will be looked at, and have not ended.
+    /// Keeps the frames of commands that have begun before the first frame that
+    /// will be read, and have not ended.
     pub fn keep_open_commands(&mut self) {
         let before = self.queue.low();
         // What cannot be read cannot be kept; it is counted if it is needed.
@@ -84,11 +84,11 @@ impl CachedReader {
         self.queue.keep_begun(begun_at(at, open));
     }
 
-    /// The environment that stands at this position.
+    /// The environment at this position.
     ///
     /// # Errors
     ///
-    /// The queue cannot be read, or something else stands there.
+    /// The queue cannot be read, or another frame is there.
     pub fn environment(&mut self, at: u64) -> io::Result<Arc<[u8]>> {
         if let Some(known) = self.environments.get(at) {
             return Ok(known);
@@ -100,7 +100,7 @@ impl CachedReader {
         Ok(self.environments.put(at, Arc::from(&*block.0)))
     }
 
-    /// Which sinks there are, as that stands at this position.
+    /// The sinks' configuration at this position.
     fn items(&mut self, at: u64) -> io::Result<Arc<Items>> {
         if let Some(known) = self.items.get(at) {
             return Ok(known);
@@ -147,13 +147,13 @@ impl CachedReader {
         Ok(found)
     }
 
-    /// The record that a frame holds, with what it refers to; none if it holds
-    /// something else.
+    /// The record in a frame, with the frames to which it refers; none if it is
+    /// another kind of frame.
     ///
     /// # Errors
     ///
-    /// The queue cannot be read, or something else stands where its environment
-    /// or its items should.
+    /// The queue cannot be read, or its environment or its items are not where
+    /// they should be.
     pub fn queued(
         &mut self,
         position: u64,

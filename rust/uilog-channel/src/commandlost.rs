@@ -1,10 +1,10 @@
-//! The end of a command that was killed: its event `commandlost`.
+//! The event `commandlost`, for a command that was killed.
 //!
-//! Responsible for telling whether a command's process was killed, and for what
-//! is said of it then. hg has noted at the command's beginning what there will
-//! be to say ([`crate::wire::Open`]); whoever reads the queue appends it to the
-//! queue of a dead process, as if hg had done so. From there on it is a record
-//! like any other. Must not know who reads.
+//! Responsible for deciding whether a command's process was killed, and for the
+//! event's content. hg has appended that content at the command's beginning
+//! ([`crate::wire::Open`]); the process that reads the queue of a dead process
+//! appends the event to it, as if hg had done so. From then on it is an
+//! ordinary record. Must not know which process reads.
 
 use std::borrow::Cow;
 use std::io;
@@ -29,29 +29,29 @@ use crate::wire::RecordFrame;
 
 /// The event's name.
 pub const NAME: &[u8] = b"commandlost";
-/// What the journal says if it could not be told.
+/// The journal's text if an event could not be appended.
 pub const CANNOT_TELL: &str = "the end of commands that were killed";
 /// What its message says behind the command.
 const LOST: &str = " was lost after ";
 const SECONDS: &str = " seconds";
 
-/// No session has so many events: the numbers of these are counted down from
-/// here, so that they stand behind all others, and the innermost one first.
+/// No session has so many events: these numbers are counted down from here, so
+/// that they sort behind all others, the innermost command first.
 const LAST_SEQ: u64 = 1 << 40;
 
-/// How long to wait until the kernel tells how a process has ended: it does
-/// when its parent has waited for it.
+/// How long to wait for the signal: the kernel reports it when the process has
+/// been reaped.
 const SIGNAL_BOUND: Duration = Duration::from_millis(500);
 /// How long for a process that is about to end.
 const END_BOUND: Duration = Duration::from_secs(60);
 /// How often to look meanwhile.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// As many commands of a process are told of at most.
+/// Maximum number of commands of a process that are logged.
 const MAX_TOLD: u16 = 64;
 /// A command that has run for longer than this is not believed.
 const MAX_MICROS: u64 = 1 << 53;
 
-/// The number of the event that tells of the `id`th command of a process.
+/// The number of the event for the `id`th command of a process.
 pub fn seq(id: u64) -> u64 {
     LAST_SEQ.saturating_sub(id)
 }
@@ -59,17 +59,17 @@ pub fn seq(id: u64) -> u64 {
 /// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
-    /// The signal that has ended it, if the kernel tells.
+    /// The signal that has ended it, if known.
     pub signal: Option<i32>,
     /// When it was noticed, in microseconds of the monotonic clock, if that
     /// was at once. Else it is known when hg has written last.
     pub noticed_at: Option<u64>,
 }
 
-/// Whether a process was killed that has let go of its queue.
+/// Whether a process that has released its queue was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It cannot be told yet: look again after [`LOOK_AGAIN`].
+    /// Not known yet: check again after [`LOOK_AGAIN`].
     Unknown,
     /// It goes on without the queue: as another program, for instance.
     Lives,
@@ -77,15 +77,15 @@ pub enum Verdict {
     Dead(Death),
 }
 
-/// The question what has become of a process.
+/// The state of a query about a process.
 #[derive(Debug, Default)]
 pub struct Inquiry {
     begun: Option<(Instant, u64)>,
 }
 
 impl Inquiry {
-    /// What is known by now of a process that has let go of its queue.
-    /// `was_watched` says that it was alive a moment ago.
+    /// What is known about a process that has released its queue. `was_watched`
+    /// says that it was alive a moment ago.
     pub fn ask(
         &mut self,
         process: Option<&Pidfd>,
@@ -117,13 +117,13 @@ impl Inquiry {
     }
 }
 
-/// Appends to the queue of a dead process what is to be said of each command
-/// that it had begun and not ended, so that none is left. Nobody else reads.
+/// Appends the event to the queue of a dead process for each command that it
+/// had begun and not ended, until none is left. There is no other reader.
 ///
 /// # Errors
 ///
-/// How many could not be told of, and why. None is left all the same, unless
-/// the page cannot be written either.
+/// How many could not be appended, and why. None is left even then, unless the
+/// page cannot be written either.
 pub fn conclude(
     queue: &mut Reader,
     death: &Death,
@@ -182,7 +182,7 @@ fn conclude_one(
     queue.append_for_dead(&frames, 1, outer)
 }
 
-/// What is said of a command that was last seen then.
+/// The event of a command that was last seen at that time.
 fn record(
     begun: Open<'_>,
     signal: Option<i32>,
@@ -211,7 +211,7 @@ pub fn message(command: &[u8], duration: Duration) -> Vec<u8> {
     [command, rest.as_bytes()].concat()
 }
 
-/// The option that names a command whatever it was called.
+/// The option with a command's full name.
 pub fn canonical(name: &[u8]) -> EventOption<'_> {
     EventOption {
         key: Cow::Borrowed(b"canonical_command"),
@@ -219,7 +219,7 @@ pub fn canonical(name: &[u8]) -> EventOption<'_> {
     }
 }
 
-/// The options that only its end tells.
+/// The options that only its end has.
 pub fn options(
     began: Timestamp,
     duration: Duration,

@@ -1,8 +1,8 @@
 //! The frames that hg appends to a queue for an event.
 //!
 //! An environment and the items of `[uilog]` are appended once, and again when
-//! they have changed; what comes later refers to their positions. Knows
-//! nothing of who reads.
+//! they have changed; later frames refer to their positions. Must not know the
+//! reader.
 
 use std::borrow::Cow;
 use std::io;
@@ -82,9 +82,9 @@ impl Sent {
         Ok(())
     }
 
-    /// Encodes, in place of what is in `buffer`, the frames that a job needs,
-    /// the first of which will stand at `end`. `outer` names the command that
-    /// runs, if any.
+    /// Encodes the frames that a job needs into `buffer`, replacing its
+    /// content; the first one will be at `end`. `outer` identifies the running
+    /// command, if any.
     fn encode(
         &self,
         parts: &JobParts<'_>,
@@ -179,7 +179,7 @@ impl Sent {
         })
     }
 
-    /// Tells that the frames of a job stand in the queue now.
+    /// Notes that the frames of a job are in the queue now.
     fn keep(&mut self, new: New, parts: &JobParts<'_>) {
         if self.environment_at != new.environment_at {
             self.environment_at = new.environment_at;
@@ -201,7 +201,7 @@ pub fn explain(error: &io::Error, settings: &Settings) -> String {
     if is_own && error.kind() == io::ErrorKind::StorageFull {
         let bytes = settings.queue_bytes;
         return format!(
-            "{bytes} bytes of events wait already (uilog.queue-size)"
+            "{bytes} bytes of events are queued already (uilog.queue-size)"
         );
     }
     format!("cannot append to the queue: {error}")
@@ -236,19 +236,19 @@ impl io::Write for Fallible<'_> {
 pub struct JobParts<'a> {
     /// The event.
     pub event: &'a Event<'a>,
-    /// What is to be done about it.
+    /// The task.
     pub task: Task<'a>,
     /// What `[uilog]` says.
     pub settings: &'a Settings,
-    /// hg's environment, as a block, without `TRACEPARENT`: that changes with
-    /// each command, and all of it would have to be handed over again.
+    /// hg's environment, as a block, without `TRACEPARENT`, which changes with
+    /// each command: all of it would have to be appended again.
     pub environment: &'a [u8],
 }
 
-/// What is to be done about an event.
+/// What to do about an event.
 #[derive(Clone, Copy, Debug)]
 pub enum Task<'a> {
-    /// A script is to be run.
+    /// Run a script.
     Script {
         /// The script.
         script: &'a Script,
@@ -288,11 +288,10 @@ pub enum Moment {
         id: u64,
         /// When, in microseconds of the monotonic clock.
         began: u64,
-        /// Something else is sent at once, which is soon enough to wake up
-        /// whoever reads.
+        /// Another frame follows at once, and wakes the reader.
         is_followed: bool,
     },
-    /// A command ends, and this tells of it.
+    /// A command ends with this event.
     Ends {
         /// By what the caller knows the command.
         id: u64,
@@ -308,7 +307,7 @@ impl JobParts<'_> {
         }
     }
 
-    /// Whether nobody is to be woken for it.
+    /// Whether the reader need not be woken for it.
     pub fn is_followed(&self) -> bool {
         matches!(
             self.moment(),
@@ -319,7 +318,7 @@ impl JobParts<'_> {
         )
     }
 
-    /// How many events are lost if it is not handed over.
+    /// How many events are lost if it is not appended.
     pub fn events(&self) -> u64 {
         match self.moment() {
             Moment::Begins { .. } => 0,
@@ -335,6 +334,6 @@ pub struct Script {
     pub text: Vec<u8>,
     /// The file and line that define it, or what else does, as far as known.
     pub source: Vec<u8>,
-    /// What it reads.
+    /// The format of its standard input.
     pub stdin: StdinFormat,
 }

@@ -1,12 +1,12 @@
-//! The channel between hg and those who deliver: the queue, the frames in it,
-//! and the settings that both sides read.
+//! The channel between hg and the processes that deliver: the queue, its
+//! frames, and the settings that both sides read.
 //!
-//! Beside it lies what both sides know of each other: where an agent and its
-//! queues are, the page of counters, the journal of what was lost, and the
-//! status of all this for whoever asks.
+//! Also what each side knows about the other: the names of an agent and its
+//! queues, the counter page, the journal of losses, and the status of all
+//! these.
 //!
-//! Must not know: hg's side as a whole (uilog-logger), how a script is run, what
-//! a sink does with a record, Python.
+//! Must not know: hg's side as a whole (uilog-logger), how a script is run,
+//! what a sink does with a record, Python.
 
 #![deny(missing_docs)]
 

@@ -1,9 +1,9 @@
-//! The pages of counters of a user's commands, for whoever waits until their
-//! dispatchers have done what they have.
+//! The counter pages of a user's running commands, for commands that wait until
+//! dispatchers are done.
 //!
-//! Changes nothing. A page is kept open, so that its last word can still be
-//! read when its dispatcher has removed it. What a dead page says is lost;
-//! [`crate::journal::Journal::claim_abandoned`] tells the journal.
+//! Read-only. A page is kept open, so that its last counters can be read after
+//! its dispatcher has removed it. Jobs in a dead page are lost;
+//! [`crate::journal::Journal::claim_abandoned`] reports them to the journal.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -34,10 +34,10 @@ pub struct LivingPage {
     before: Counts,
 }
 
-/// What has become of the jobs of a page.
+/// The counts of a page's jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Jobs that nothing more is to be done about.
+    /// Jobs that are done.
     pub done: u64,
     /// Jobs that have not begun, scripts that run, and records that some sink
     /// is not done with.
@@ -50,7 +50,7 @@ pub struct Counts {
     pub maker_pid: u64,
     /// The dispatcher's.
     pub reader_pid: u64,
-    /// Nobody serves the page any more: what is left is lost.
+    /// The page is dead: remaining jobs are lost.
     pub is_dead: bool,
 }
 
@@ -61,7 +61,7 @@ pub struct Counts {
 pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
     let choice = Choice::of(environment);
     let prefix = format!("{}{}-", page::PREFIX, choice.key());
-    // What is lost elsewhere, the journal there is told of.
+    // Losses elsewhere are reported to the journal there.
     let is_own =
         |name: &OsStr| name.as_encoded_bytes().starts_with(prefix.as_bytes());
     let is_meant =
@@ -80,7 +80,7 @@ pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
             is_page && (is_all || is_own(name))
         };
         for name in names.iter().filter(is_page) {
-            // Others may remove one, or plant what is none.
+            // Other processes may remove a page, or plant another file.
             let page = LivingPage::open(&dir, name, own_session).ok().flatten();
             found.extend(page.filter(|it| is_meant(name, it)));
         }
@@ -110,7 +110,7 @@ impl LivingPage {
         Ok((found.before.left + found.before.lost > 0).then_some(found))
     }
 
-    /// Whether somebody has removed it: its dispatcher, when all was done.
+    /// Whether it was removed, as by its dispatcher when all was done.
     pub fn is_removed(&self) -> bool {
         self.file.metadata().is_ok_and(|it| it.nlink() == 0)
     }
@@ -120,7 +120,7 @@ impl LivingPage {
         self.before
     }
 
-    /// What has become of the jobs that there were when it was found.
+    /// The counts of the jobs that existed when it was found.
     ///
     /// # Errors
     ///

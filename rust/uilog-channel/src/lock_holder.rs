@@ -1,9 +1,9 @@
-//! Who has locked a file, and whether it still does anything.
+//! Which process has locked a file, and whether it makes progress.
 //!
-//! Looks from outside, through /proc: to try the lock would keep it, for that
-//! moment, from somebody who does not wait for it. Only what `flock` has locked
-//! is found, and only in this machine and PID namespace. Knows nothing of what
-//! the lock is for.
+//! Reads /proc. It does not try the lock, which would hold it for a moment and
+//! turn away a process that does not wait for it. Only finds locks by `flock`,
+//! on this machine and in this PID namespace. Must not know what the lock is
+//! for.
 
 use std::fs;
 use std::fs::Metadata;
@@ -20,7 +20,7 @@ use uilog_sys::process_stat::ProcessStat;
 use crate::status::Clock;
 use crate::status::command_line;
 
-/// Where the kernel tells of all locks.
+/// The kernel's list of all locks.
 const LOCKS: &str = "/proc/locks";
 
 /// A process that has locked a file.
@@ -28,17 +28,17 @@ const LOCKS: &str = "/proc/locks";
 pub struct LockHolder {
     /// Its id.
     pub pid: i32,
-    /// What it calls itself.
+    /// Its program's name.
     pub program: String,
-    /// What it does, in a word: `running`, `sleeping`, `waiting` (for a disk or
-    /// a file server, and no signal ends it), `stopped`, `ended`.
+    /// Its state in a word: `running`, `sleeping`, `waiting` (for a disk or a
+    /// file server, uninterruptible), `stopped`, `ended`.
     pub state: &'static str,
     /// For how many seconds it has been there.
     pub age: Option<f64>,
 }
 
 impl LockHolder {
-    /// Whether it does nothing until somebody lets it go on.
+    /// Whether it is stopped until it gets a signal.
     pub fn is_stopped(&self) -> bool {
         self.state == STOPPED
     }
@@ -46,7 +46,7 @@ impl LockHolder {
 
 const STOPPED: &str = "stopped";
 
-/// Who has locked this file, if anybody that can be seen.
+/// The process that has locked this file, if it can be seen.
 pub fn of(path: &Path) -> Option<LockHolder> {
     let locked = fs::symlink_metadata(path).ok()?;
     let locks = fs::read_to_string(LOCKS).ok()?;

@@ -1,4 +1,4 @@
-//! What hg's side says of events that it could not hand over.
+//! Why hg's side could not pass on an event.
 
 /// Events that did not reach a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]

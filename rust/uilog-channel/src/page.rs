@@ -67,8 +67,8 @@ use crate::queue::Page;
 /// How the names of pages begin.
 pub const PREFIX: &str = "page-";
 
-/// So many pages there may be of dispatchers that have never begun: if nobody
-/// removes them, no program works, and hg counts the events as lost itself.
+/// Maximum number of pages whose dispatchers have never begun: if they are not
+/// removed, no program works, and hg counts the events as lost itself.
 const MAX_PAGES: usize = 1024;
 /// A directory that is smaller has hardly more entries: listing it would cost
 /// each command more than it is worth. Some never become smaller again.
@@ -85,12 +85,17 @@ const TURN_BOUND: Duration = Duration::from_secs(15);
 /// How often it looks.
 const TURN_STEP: Duration = Duration::from_millis(2);
 
+/// How long a dispatcher without an hg waits for the maker of its page. A
+/// process that ends closes its descriptors one after the other, and may lose
+/// its processor in between.
+const MAKER_BOUND: Duration = Duration::from_secs(1);
+
 /// A page that has been made.
 #[derive(Debug)]
 pub struct CreatedPage {
     /// hg's description of it.
     pub page: File,
-    /// Its reader's, to be handed over.
+    /// The reader's descriptor, to be passed on.
     pub readers: File,
     /// Where it is.
     pub path: PathBuf,
@@ -159,7 +164,7 @@ fn make_in(
         if is_it && living_file::hold(&readers, Holder::Reader)? {
             return prepare(readers);
         }
-        Err(io::Error::other("somebody else holds the new page"))
+        Err(io::Error::other("another process has locked the new page"))
     });
     if readers.is_err() {
         let _ = dir.unlink(name);
@@ -173,8 +178,8 @@ fn prepare(mut readers: File) -> io::Result<File> {
     Ok(readers)
 }
 
-/// A description of a page for another reader. It holds the page unless the
-/// reader before it has not let go yet; the reader takes care of that.
+/// Opens a page for another reader. It is locked for that reader, unless the
+/// previous reader has not released it yet; the new one checks that.
 pub fn for_next_reader(page: &File) -> io::Result<File> {
     let readers = living_file::open_again(page)?;
     living_file::hold(&readers, Holder::Reader)?;
@@ -207,9 +212,9 @@ fn is_crowded(dir: &OwnDir) -> io::Result<bool> {
 /// Who holds a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holders {
-    /// Whoever has made it lives.
+    /// Its creator lives.
     pub maker: bool,
-    /// Whoever reads its queue lives.
+    /// The reader of its queue lives.
     pub reader: bool,
 }
 
@@ -241,12 +246,29 @@ pub fn begin_reading(page: &File) -> io::Result<bool> {
     Ok(!Page::read(page)?.is_claimed)
 }
 
-/// Removes a page of which nothing is left. It is no error if somebody has done
-/// so.
+/// Waits until a page's maker, who is ending, has let go of it, but not for
+/// long; whether it has.
 ///
 /// # Errors
 ///
-/// What has the name is not the page, or the system refuses.
+/// The file system knows no locks.
+pub fn await_maker(page: &File) -> io::Result<bool> {
+    let deadline = Instant::now() + MAKER_BOUND;
+    while holders(page)?.maker {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(TURN_STEP);
+    }
+    Ok(true)
+}
+
+/// Removes a page without remaining jobs. It is no error if another process has
+/// removed it.
+///
+/// # Errors
+///
+/// Another file has the name, or the system refuses.
 pub fn remove(page: &File, path: &Path) -> io::Result<()> {
     let (dir, name) = open_beside(path)?;
     if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
@@ -271,7 +293,7 @@ fn open_beside(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
     Ok((place.open(false)?, name))
 }
 
-/// What stands for a page in the journal.
+/// The ID of a page in the journal.
 pub fn id_of(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     Some(name.strip_prefix(PREFIX)?.to_owned())
@@ -329,6 +351,21 @@ mod tests {
         assert!(begin_reading(&next).unwrap());
         drop(next);
         assert_held(&other, false, false);
+    }
+
+    #[test]
+    fn a_maker_that_is_ending_is_waited_for() {
+        let (_dir, block) = environment();
+        let CreatedPage { page, readers, .. } = make_for(&block).unwrap();
+        assert!(!await_maker(&readers).unwrap(), "it lives on");
+        let ending = std::thread::spawn(|| {
+            std::thread::sleep(4 * TURN_STEP);
+            drop(page);
+        });
+        // Another test's child may have a copy until its exec.
+        let has_let_go = (0..60).any(|_| await_maker(&readers).unwrap());
+        ending.join().unwrap();
+        assert!(has_let_go);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What a command does at the moment, if that may take long: wait for a lock,
-//! for another repository, or for a program.
+//! What a command is doing, if that may take long: waiting for a lock, for
+//! another repository, or for a program.
 //!
-//! hg says so in the first page of its queue of records, by one write when it
-//! begins and one when that is over. Nothing else reads it but whoever wants to
-//! say why a command takes so long. Must not know who that is.
+//! hg writes it to the first page of its queue of records, once when it begins
+//! and once when it is over. Only used to explain why a command takes long.
+//! Must not know who reads it.
 
 use std::borrow::Cow;
 
@@ -22,13 +22,13 @@ pub struct Phase<'a> {
     /// `lock`, `wire`, `hook`, `editor`, `mergetool` or `program`.
     #[serde(borrow)]
     pub kind: Text<'a>,
-    /// What else is to be said of it.
+    /// More details.
     #[serde(borrow)]
     pub options: Vec<EventOption<'a>>,
 }
 
 impl Phase<'_> {
-    /// As it stands in a page: without its last options if it were too long.
+    /// The form in a page; truncated by whole options if it is too long.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut phase = self.clone();
         loop {
@@ -42,7 +42,7 @@ impl Phase<'_> {
         }
     }
 
-    /// What a page says; `None` if that is nothing, or makes no sense.
+    /// Parses the form in a page; `None` if it is empty or invalid.
     pub fn parse(bytes: &[u8]) -> Option<Phase<'static>> {
         let phase: Phase<'_> = postcard::from_bytes(bytes).ok()?;
         let owned = |text: &Text<'_>| Text(Cow::Owned(text.0.to_vec()));

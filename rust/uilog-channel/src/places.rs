@@ -1,14 +1,14 @@
-//! Where a user's journal is kept, and what else has to be found again by
-//! another process of this user.
+//! The directories of a user's journal, and of other files that another process
+//! of this user has to find.
 //!
 //! Responsible for names only: the directory that the environment chooses; the
-//! one in the home, if that choice cannot be used; then directories on a local
-//! file system, which every process of the user finds, whatever its
-//! environment. Must not know what is written there.
+//! one in the home, if that cannot be used; then directories on a local file
+//! system, which every process of the user finds, whatever its environment.
+//! Must not know what is written there.
 //!
 //! Files outside of the chosen directory have a key in their names, which
 //! follows from that choice: users with several homes, such as test suites,
-//! keep several journals.
+//! have several journals.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -22,8 +22,8 @@ use uilog_sys::append::Root;
 /// The directory in the one for state, and in the one for running programs.
 const DIRECTORY: &str = "uilog";
 
-/// Where the directories are in which what `XDG_RUNTIME_DIR` names may lie:
-/// those that no home is in, which could hang. Elsewhere it is passed over.
+/// Directories in which `XDG_RUNTIME_DIR` may be: those without a home, which
+/// could hang. Other values are ignored.
 const RUNTIME_ROOTS: [&str; 4] = ["/run", "/var/run", "/dev/shm", "/tmp"];
 
 /// Directories for everybody. The second is for systems whose root is not on a
@@ -63,7 +63,7 @@ impl Choice {
         }
     }
 
-    /// What stands for the choice in names of files.
+    /// The key for the choice in file names.
     pub fn key(&self) -> &str {
         &self.key
     }

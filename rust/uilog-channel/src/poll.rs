@@ -1,4 +1,4 @@
-//! How long to wait in `poll`.
+//! Timeouts for `poll`.
 
 use std::time::Duration;
 use std::time::Instant;

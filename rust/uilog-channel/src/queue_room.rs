@@ -1,13 +1,12 @@
-//! How much memory all of a user's queues of records take together.
+//! Limits the memory of all of a user's queues of records together.
 //!
-//! Responsible for one bound in each runtime directory: many processes, each of
-//! which keeps within its own, must not fill a file system that others need.
-//! The sum is the size of a file: whoever is about to take memory appends a
-//! byte for each unit of it. That is atomic, waits for nobody and shares no
-//! memory. Nobody takes bytes back; an agent looks now and then what the queues
-//! really take, and cuts the file to that. So the sum is what was there when it
-//! was last looked at, and what has been reserved since then. What is appended
-//! just while an agent cuts the file is forgotten until it looks again.
+//! Responsible for one limit in each runtime directory: many processes, each
+//! within its own limit, must not fill a file system that others need. The sum
+//! is the size of a file: a process that needs memory first appends a byte for
+//! each unit. That is atomic, does not block, and shares no memory. Processes
+//! never take bytes back; from time to time an agent measures what the queues
+//! really take, and truncates the file to that. Bytes that are appended during
+//! the truncation are forgotten until the next measurement.
 //!
 //! Must not know what is in a queue.
 
@@ -24,8 +23,8 @@ use crate::agent_address;
 
 /// The file's name. It means the same in every version.
 const NAME: &str = "reserved";
-/// How much memory a byte in it stands for: more than the queue of a command
-/// takes that logs little.
+/// How much memory one byte of the file stands for: more than the queue of a
+/// command with few events takes.
 pub const UNIT_BYTES: u64 = 16 * 1024;
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
@@ -111,8 +110,8 @@ pub fn reserved(dir: &OwnDir) -> u64 {
     u64::try_from(size).unwrap_or(0).saturating_mul(UNIT_BYTES)
 }
 
-/// Looks what the queues in a directory take, so that what nobody needs any
-/// more can be reserved again; how much they take.
+/// Measures what the queues in a directory take, so that unused memory can be
+/// reserved again; returns the sum.
 ///
 /// # Errors
 ///
@@ -120,7 +119,7 @@ pub fn reserved(dir: &OwnDir) -> u64 {
 pub fn recount(dir: &OwnDir) -> io::Result<u64> {
     let flags = OFlag::O_WRONLY;
     let file = match dir.open(OsStr::new(NAME), flags) {
-        // Nobody has reserved anything.
+        // Nothing was reserved.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => file?,
     };

@@ -16,7 +16,7 @@ use crate::queue::Delivery;
 /// Names and values of `[uilog]`.
 pub type Items = [(Vec<u8>, Vec<u8>)];
 
-/// A record in the queue, with what it refers to.
+/// A record in the queue, with the frames to which it refers.
 #[derive(Clone, Debug)]
 pub struct Queued {
     /// Its offset in the queue.

@@ -1,9 +1,7 @@
-//! The queues of records that lie in a user's runtime directories, as whoever
-//! looks at them from outside sees them.
+//! The queues of records in a user's runtime directories, seen from outside.
 //!
-//! Changes nothing and waits for nobody. Another process of the user may have
-//! planted or damaged a file: what cannot be read is passed over. hg itself
-//! never looks.
+//! Read-only; never blocks. Another process of the user may have planted or
+//! damaged a file: what cannot be read is skipped. hg itself never looks.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -35,7 +33,7 @@ use crate::status::Clock;
 /// Names in a directory that are looked at: many times what there ought to be.
 const MAX_NAMES: usize = 64 * 1024;
 
-/// After so many seconds somebody ought to read a queue.
+/// After so many seconds, a queue without a reader is abandoned.
 const ABANDONED_AFTER: f64 = 60.0;
 
 /// A queue of records.
@@ -47,7 +45,7 @@ pub struct RecordQueue {
     pub protocol: u16,
     /// Whether the process that has made it is alive.
     pub is_alive: bool,
-    /// Whether somebody reads it.
+    /// Whether it has a reader.
     pub is_read: bool,
     /// That process, by its id where it runs.
     pub pid: u32,
@@ -76,7 +74,7 @@ impl RecordQueue {
         self.records.saturating_sub(self.done)
     }
 
-    /// Whether records wait, and nobody has read them for a while.
+    /// Whether records wait, and there was no reader for a while.
     pub fn is_abandoned(&self) -> bool {
         self.waiting() > 0 && !self.is_read && self.age > ABANDONED_AFTER
     }
@@ -122,7 +120,7 @@ impl Overview {
         self.agents.is_empty() && self.queues.is_empty()
     }
 
-    /// Whether there is anything that somebody ought to know.
+    /// Whether there is a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         self.agents.iter().any(|it| it.is_stopped)
             || self.queues.iter().any(RecordQueue::is_abandoned)
@@ -199,8 +197,8 @@ fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
     status::processes().ok()?.into_iter().find(serves)
 }
 
-/// A queue in these directories; `own` stands for this process's namespaces,
-/// `key` for what its environment chooses.
+/// A queue in these directories; `own` is the key of this process's namespaces,
+/// `key` that of the directory that its environment chooses.
 fn look(
     dir: &OwnDir,
     name: &OsStr,
@@ -232,7 +230,7 @@ fn look(
         return Some(queue);
     }
     let reader = Reader::open(file.try_clone().ok()?.into()).ok()?;
-    // Also of versions that nobody here can deliver from.
+    // Also for versions that cannot be delivered here.
     queue.records = page.committed.jobs;
     if !is_alive {
         let open = reader.open_command().ok()?.map_or(0, |it| it.depth);

@@ -1,7 +1,7 @@
-//! Writes failures into the journal, in a thread of its own: a home directory
-//! that hangs must not hang scripts and sinks.
+//! Writes failures into the journal, in a separate thread, so that a home
+//! directory that hangs does not block scripts and sinks.
 //!
-//! Knows nothing of the queue.
+//! Must not know the queue.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,7 +24,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Appends a failure to the journal of an environment; whether it could.
 pub type Append = fn(&Failure, &[u8]) -> bool;
 
-/// Appends to the journal. Without one there is nobody to tell.
+/// Appends to the journal. Without one, does nothing.
 pub fn append(failure: &Failure, environment: &[u8]) -> bool {
     let journal = Journal::for_environment(environment);
     journal.is_none_or(|journal| journal.append(failure).is_ok())
@@ -34,12 +34,12 @@ pub fn append(failure: &Failure, environment: &[u8]) -> bool {
 pub struct Reporter {
     append: Append,
     shared: Arc<Shared>,
-    /// Who counts what has been told, until the thread has it.
+    /// Counts what was reported, until the thread has it.
     told: Arc<Mutex<Count>>,
     is_started: bool,
 }
 
-/// Is called with the number of losses that have been told of.
+/// Is called with the number of reported losses.
 pub type Count = Box<dyn FnMut(u64) + Send>;
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ struct Entry {
 }
 
 impl Reporter {
-    /// `told` counts, in the thread, as soon as a line has been written.
+    /// The thread calls `told` as soon as a line has been written.
     pub fn new(append: Append, told: Count) -> Self {
         let shared = Shared {
             state: Mutex::default(),
@@ -80,7 +80,7 @@ impl Reporter {
         }
     }
 
-    /// Hands over a failure, whose losses have been counted.
+    /// Passes on a failure, whose losses have been counted.
     pub fn report(&mut self, failure: Failure, environment: &Arc<[u8]>) {
         let mut state = self.shared.lock();
         let is_full = state.waiting.len() >= MAX_WAITING;
@@ -127,13 +127,13 @@ impl Reporter {
             let waited = self.shared.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        // There may be more to report all the same.
+        // There may be more to report nevertheless.
         state.is_last = false;
     }
 }
 
 impl Drop for Reporter {
-    /// The thread tries what it was given once more; nobody waits.
+    /// The thread tries once more; nothing waits for it.
     fn drop(&mut self) {
         self.shared.lock().is_over = true;
         self.shared.changed.notify_all();

@@ -1,11 +1,10 @@
-//! What another hg that runs has left where others can see it: its session, and
-//! the command that it runs.
+//! The session and the command of another running hg.
 //!
-//! Looks from outside, through /proc, at the queue that the process has open:
-//! hg itself does nothing for it. Only processes of this user that log through
-//! uilog can be seen, in this machine and PID namespace. Nothing in the queue is
-//! believed to be more than text: any process of this user may have written it.
-//! Must not know why somebody asks.
+//! Reads /proc, and the queue that the process has open, so it costs that hg
+//! nothing. Finds only processes of this user that log through uilog, on this
+//! machine and in this PID namespace. The queue's content is not trusted: any
+//! process of this user may have written it. Must not know how the result is
+//! used.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,6 +18,7 @@ use uilog_sys::foreign_file;
 
 use crate::agent_address;
 use crate::page;
+use crate::phase::Phase;
 use crate::queue::FRAMES_LINK;
 use crate::queue::Page;
 use crate::queue::Reader;
@@ -31,15 +31,19 @@ const MAX_DESCRIPTORS: usize = 4096;
 const MAX_NAME_BYTES: usize = 256;
 
 /// An hg that runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunningHg {
     /// Its session.
     pub session: Option<String>,
     /// The full name of the innermost command that it runs.
     pub command: Option<String>,
+    /// When that began, in microseconds since 1970.
+    pub began: Option<i64>,
+    /// What that does at the moment, if it may take long.
+    pub phase: Option<Phase<'static>>,
 }
 
-/// What is known of the process; `None` if it is no hg that logs.
+/// What is known about the process; `None` if it is not an hg that logs.
 pub fn of(pid: u32) -> Option<RunningHg> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let mut page = None;
@@ -47,7 +51,7 @@ pub fn of(pid: u32) -> Option<RunningHg> {
     let mut frames = None;
     for entry in entries.flatten().take(MAX_DESCRIPTORS) {
         let path = entry.path();
-        // Not opened before it is known what it is.
+        // Not opened before its kind is known.
         let Ok(link) = fs::read_link(&path) else {
             continue;
         };
@@ -74,9 +78,14 @@ fn open(path: &Path) -> Option<File> {
 fn of_queue(path: &Path) -> Option<RunningHg> {
     let reader = Reader::open(OwnedFd::from(open(path)?)).ok()?;
     let session = reader.origin().ok()?.session;
+    let phase = reader.phase().ok();
+    let phase = phase.and_then(|it| Phase::parse(&it));
+    let (command, began) = command(&reader).unzip();
     Some(RunningHg {
         session: Some(session).filter(|it| is_session(it)),
-        command: command(&reader),
+        command,
+        began,
+        phase,
     })
 }
 
@@ -86,23 +95,29 @@ fn of_page(path: &Path, frames: Option<PathBuf>) -> Option<RunningHg> {
     let page = Page::read(&file).ok().filter(Page::has_words)?;
     let frames = frames.and_then(|it| open(&it)).map(OwnedFd::from);
     let reader = Reader::open_apart(OwnedFd::from(file), frames).ok();
+    let (command, began) = reader.and_then(|it| command(&it)).unzip();
     Some(RunningHg {
         session: Some(page.session.to_string()).filter(|it| is_session(it)),
-        command: reader.and_then(|it| command(&it)),
+        command,
+        began,
+        phase: None,
     })
 }
 
-fn command(reader: &Reader) -> Option<String> {
+/// The innermost command, and when it began.
+fn command(reader: &Reader) -> Option<(String, i64)> {
     if !is_readable(reader.protocol()) {
         return None;
     }
     let open = reader.open_command().ok()??;
     let bytes = reader.frame_at(open.at).ok()?;
     let begun = Open::parse(&bytes)?;
-    let name = begun.record.event.canonical_command()?;
+    let event = &begun.record.event;
+    let name = event.canonical_command()?;
     let is_good = (1..=MAX_NAME_BYTES).contains(&name.len())
         && !name.iter().any(u8::is_ascii_control);
-    is_good.then(|| String::from_utf8_lossy(name).into_owned())
+    let text = || String::from_utf8_lossy(name).into_owned();
+    is_good.then(|| (text(), event.time.micros))
 }
 
 fn is_session(text: &str) -> bool {
@@ -113,6 +128,7 @@ fn is_session(text: &str) -> bool {
 mod tests {
 
     use uilog_event::event::Event;
+    use uilog_event::event::Text;
 
     use super::*;
     use crate::commandlost;
@@ -158,6 +174,14 @@ mod tests {
         let at = writer.committed().end;
         writer.append_beginning(&frame, at, 1).unwrap();
         assert_eq!(this().command.as_deref(), Some("commit"));
+        assert!(this().began.is_some());
+        assert_eq!(this().phase, None);
+        let phase = Phase {
+            kind: Text(b"editor".into()),
+            options: Vec::new(),
+        };
+        writer.set_phase(&phase.to_bytes()).unwrap();
+        assert_eq!(this().phase, Some(phase));
         writer.end(1).unwrap();
         assert_eq!(this().command, None);
         drop(writer);

@@ -36,11 +36,11 @@ pub struct Settings {
     pub has_agent: bool,
     /// How much memory all of the user's queues of records take, in bytes.
     pub agent_queues_bytes: u64,
-    /// How long hg waits at its end until what it has logged is delivered.
+    /// How long hg waits at its end until its events are delivered.
     pub before_exit: BeforeExit,
 }
 
-/// How long a process waits at its end until what it has logged is delivered.
+/// How long a process waits at its end until its events are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BeforeExit {
     /// A moment, where the place ends with the process and there is a
@@ -57,7 +57,7 @@ pub struct Fault {
     pub section: &'static str,
     /// Name of the item.
     pub name: String,
-    /// What is wrong with it, and what counts instead.
+    /// What is wrong with it, and the value that is used instead.
     pub problem: String,
 }
 

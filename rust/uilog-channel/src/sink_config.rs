@@ -75,17 +75,18 @@ pub fn read<'a>(
         }
     }
     if is_history_on {
-        // Nobody could tell two of that name apart.
+        // Two sinks of that name could not be distinguished.
         let before = sinks.len();
         sinks.retain(|it| it.name.as_bytes() != HISTORY);
         if sinks.len() < before {
-            let why = "the history has that name: choose another one";
+            let why = "that name is reserved for the history: choose another \
+                one";
             faults.push(fault(HISTORY, why.to_owned()));
         }
         sinks.push(SinkConfig::of_history());
     }
     for (name, option, value) in options {
-        // That of a sink that is switched off is nobody's concern.
+        // Faults of a disabled sink are not reported.
         let mut named = sinks.iter_mut();
         if let Some(sink) = named.find(|it| it.name.as_bytes() == name) {
             sink.options.push((option.to_vec(), value.to_vec()));
@@ -131,12 +132,12 @@ fn fault(name: &[u8], problem: String) -> Fault {
     }
 }
 
-/// What stands for what is not shown.
+/// Replaces the hidden parts.
 const HIDDEN: &str = "...";
 
-/// A sink's URL without what may be a secret in it: whoever is named before
-/// the host, and what stands behind a question mark or a number sign. Of a URL
-/// that is invalid rather too much is hidden than too little.
+/// A sink's URL without parts that may be secret: the user before the host, and
+/// everything after a question mark or a number sign. Of an invalid URL, more
+/// is hidden than needed.
 pub fn shown_url(url: &[u8]) -> String {
     let url = String::from_utf8_lossy(url);
     if is_local(&url) {
@@ -220,11 +221,11 @@ pub const KINDS: &str = "file:, syslog:, unix:, otlp:";
 
 /// That a URL is of none of these kinds.
 pub fn no_kind(url: &[u8]) -> String {
-    format!("'{}' is no kind of sink: {KINDS}", shown_url(url))
+    format!("'{}' is not a kind of sink: {KINDS}", shown_url(url))
 }
 
-/// What is wrong with a URL, as far as that can be told without the
-/// environment and without opening anything.
+/// What is wrong with a URL, as far as known without the environment and
+/// without opening anything.
 pub fn url_problem(url: &[u8]) -> Option<String> {
     let url = &with_lower_scheme(url)[..];
     let Some(colon) = url.iter().position(|byte| *byte == b':') else {
@@ -269,7 +270,7 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
 }
 
 impl SinkConfig {
-    /// Whether it is a collector, which answers for what it has accepted.
+    /// Whether it is a collector, which acknowledges records.
     pub fn is_collector(&self) -> bool {
         self.url.starts_with(b"otlp:")
     }
@@ -296,8 +297,7 @@ impl SinkConfig {
         format!("{PREFIX}{}", self.name)
     }
 
-    /// Whether what it is told stays on this machine. What is not known to
-    /// stay leaves.
+    /// Whether its records stay on this machine. Unknown kinds do not.
     pub fn is_local(&self) -> bool {
         const LOCAL: [&[u8]; 5] =
             [b"file", b"unix", b"unix-dgram", b"syslog", HISTORY];
@@ -332,8 +332,7 @@ impl SinkConfig {
         shown_url(&self.url)
     }
 
-    /// An option's value: what stands beside the sink if that makes sense,
-    /// else the default.
+    /// An option's value: the configured one if it is valid, else the default.
     ///
     /// # Panics
     ///
@@ -521,8 +520,11 @@ mod tests {
             assert_eq!(url_problem(url.as_bytes()), None, "{url}");
         }
         for (url, problem) in [
-            ("", "'' is no kind of sink: file:, syslog:, unix:, otlp:"),
-            ("x", "'x' is no kind of sink: file:, syslog:, unix:, otlp:"),
+            ("", "'' is not a kind of sink: file:, syslog:, unix:, otlp:"),
+            (
+                "x",
+                "'x' is not a kind of sink: file:, syslog:, unix:, otlp:",
+            ),
             ("file:x", "'file:x' has no absolute path"),
             ("file://host/x", "'file://host/x' has no absolute path"),
             ("unix:", "'unix:' has no absolute path"),

@@ -133,8 +133,8 @@ pub fn needed(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     block
 }
 
-/// Whether a variable tells of a CI system's job, and so nothing of where a
-/// sink leads.
+/// Whether a variable is about a CI system's job, so that it does not affect
+/// where a sink sends.
 pub fn is_of_ci(name: &[u8]) -> bool {
     CI.binary_search(&name).is_ok()
 }

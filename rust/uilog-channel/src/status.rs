@@ -45,7 +45,7 @@ const DELETED: &[u8] = b" (deleted)";
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
 
-/// Clock ticks in a second, where the system does not tell.
+/// Clock ticks in a second, if the system does not report it.
 const USUAL_TICKS: i64 = 100;
 
 /// Everything.
@@ -57,7 +57,7 @@ pub struct Status {
     pub foreign: u64,
     /// How many of this user's could not be looked at.
     pub unreadable: u64,
-    /// What has been lost or has failed.
+    /// Losses and failures.
     pub journal: JournalFacts,
 }
 
@@ -75,7 +75,7 @@ pub struct Dispatcher {
     /// It speaks another protocol than this program, so that nothing else of
     /// its queue is known.
     pub protocol: Option<u16>,
-    /// Events that have been handed to it.
+    /// The events that it got.
     pub events: u64,
     /// Events whose scripts have not been started yet.
     pub waiting: u64,
@@ -85,7 +85,7 @@ pub struct Dispatcher {
     pub started: u64,
     /// Scripts that ended with status 0.
     pub succeeded: u64,
-    /// Scripts that ended otherwise of their own accord.
+    /// Scripts that failed by themselves.
     pub failed: u64,
     /// Events whose scripts could not be started: lost.
     pub lost: u64,
@@ -101,7 +101,7 @@ pub struct Dispatcher {
     pub queue_bytes: u64,
     /// Its last failure.
     pub last_failure: Option<String>,
-    /// The processes that hand it events: hg, unless it has ended already.
+    /// The processes that send it events: hg, unless it has ended.
     pub hg: Vec<Process>,
     /// The scripts that run.
     pub scripts: Vec<Running>,
@@ -145,7 +145,7 @@ pub struct JournalFacts {
 }
 
 impl Status {
-    /// Whether there is anything that somebody ought to know.
+    /// Whether there is a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         let is_troubled = |it: &Dispatcher| {
             it.stopped
@@ -160,15 +160,15 @@ impl Status {
 }
 
 impl JournalFacts {
-    /// Whether there is anything that somebody ought to know.
+    /// Whether there is a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         self.problem.is_some() || !self.failures.is_empty()
     }
 }
 
 impl Dispatcher {
-    /// Whether it is one that `uilog check` has started, only to see whether
-    /// it starts: nothing has been handed to it, and nobody else will.
+    /// Whether `uilog check` has started it, only to see whether it starts: it
+    /// gets no events.
     fn is_probe(&self) -> bool {
         let is_check = |hg: &Process| {
             let mut words = hg.command.split(' ');
@@ -260,7 +260,7 @@ fn is_dispatcher(proc: &Path) -> bool {
 /// A file, as the system knows it.
 type FileId = (u64, u64);
 
-/// A dispatcher and its queue; `None` if it is none after all.
+/// A dispatcher and its queue; `None` if it is not a dispatcher.
 fn look_at(
     pid: i32,
     clock: &Clock,
@@ -271,7 +271,7 @@ fn look_at(
     let program = program.strip_suffix(DELETED).unwrap_or(program);
     // Its queue's page.
     let path = proc.join("fd/1");
-    // Not opened before it is known what it is.
+    // Not opened before its kind is known.
     let (file, metadata) = match foreign_file::open(&path) {
         Ok(opened) => opened,
         Err(foreign_file::Error::NotRegular(_)) => return Ok(None),
@@ -394,7 +394,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// What it is now.
+    /// The current value.
     pub fn now() -> Self {
         let text = fs::read_to_string("/proc/uptime").ok();
         let uptime = text.and_then(|text| {

@@ -7,20 +7,20 @@ use std::time::Instant;
 
 use crate::record_delivery::RecordLoss;
 
-/// The journal is told of losses no more often than this, unless there are as
-/// many as before.
+/// Losses are reported to the journal at most this often, unless there are as
+/// many as were reported before.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The same when no hg is left: if this process is then killed, losses that it
 /// has not reported are never reported.
 const TELL_ALONE: Duration = Duration::from_millis(100);
-/// Reasons of losses that are kept apart until they are told.
+/// Maximum number of different reasons until they are reported.
 const MAX_UNTOLD: usize = 64;
-/// What sinks have lost and the journal has not been told of.
+/// Losses of sinks that are not in the journal.
 #[derive(Debug, Default)]
 pub struct UnreportedLosses {
     untold: Vec<RecordLoss>,
     told_at: Option<Instant>,
-    /// How many have been told.
+    /// How many were reported.
     told: u64,
 }
 
@@ -38,15 +38,15 @@ impl UnreportedLosses {
         }
     }
 
-    /// When something is to be told.
+    /// When the next report is due.
     pub fn deadline(&self, is_alone: bool) -> Option<Instant> {
         let every = if is_alone { TELL_ALONE } else { TELL_EVERY };
         let told_at = self.told_at.filter(|_| !self.untold.is_empty());
         told_at.map(|at| at + every)
     }
 
-    /// What is to be told now: all if it is as much as before, or some time has
-    /// passed.
+    /// The losses to report now: all, if they are as many as before, or some
+    /// time has passed.
     pub fn due(
         &mut self,
         now: Instant,

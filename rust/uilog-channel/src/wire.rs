@@ -15,11 +15,10 @@ use uilog_event::event::Text;
 /// The version of everything in this file and of the queue's layout.
 pub const PROTOCOL: u16 = 7;
 
-/// The oldest version of whose queues of records this one can read the frames
-/// and the words: while hg is upgraded, processes of both versions run, and
-/// their queues lie in one directory. Whoever raises [`PROTOCOL`] for a change
-/// that this does not hold for any more, must read the version before in
-/// another way.
+/// The oldest version whose queues of records this version can read: while hg
+/// is upgraded, processes of both versions run, and their queues are in one
+/// directory. A change of [`PROTOCOL`] that breaks this needs separate code for
+/// reading the previous version.
 pub const OLDEST_READABLE: u16 = 6;
 
 /// Whether queues of records of this version can be read.
@@ -47,23 +46,23 @@ pub enum Frame<'a> {
     /// An event for structured sinks.
     #[serde(borrow)]
     Record(RecordFrame<'a>),
-    /// A command has begun: what is to be said of it if it never ends.
+    /// A command has begun: the event to log if it never ends.
     #[serde(borrow)]
     Open(Open<'a>),
 }
 
-/// A command that has begun, for whoever finds that its process was killed.
+/// A command that has begun, for a process that finds it killed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Open<'a> {
-    /// It has ended, though one that has begun later has not. Whoever writes
-    /// changes this byte in its place: [`HAS_ENDED_AT`].
+    /// It has ended, though a nested one has not. The writer changes this byte
+    /// in place: [`HAS_ENDED_AT`].
     pub has_ended: bool,
-    /// The command around it that has not ended either, as the first page
-    /// names it ([`crate::queue::OpenCommand`]); 0 if there is none.
+    /// The enclosing command that has not ended either, as the first page
+    /// identifies it ([`crate::queue::OpenCommand`]); 0 if there is none.
     pub outer: u64,
     /// When it began, in microseconds of the monotonic clock.
     pub began: u64,
-    /// The record of its event. What only its end tells is missing.
+    /// The record of its event, without the options that only its end has.
     #[serde(borrow)]
     pub record: RecordFrame<'a>,
 }
@@ -78,7 +77,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// Where `has_ended` of [`Open`] stands in its frame.
+/// The offset of `has_ended` of [`Open`] in its frame.
 pub const HAS_ENDED_AT: u64 = 1;
 
 /// An event for structured sinks.
@@ -166,7 +165,7 @@ pub struct Job<'a> {
     pub source: Option<Text<'a>>,
     /// What the script reads.
     pub stdin: StdinFormat,
-    /// Where in the queue its environment stands.
+    /// The position of its environment in the queue.
     pub environment_at: u64,
     /// The value of `TRACEPARENT`, which that environment does not have.
     #[serde(borrow)]
@@ -174,14 +173,14 @@ pub struct Job<'a> {
     /// hg's working directory; `None` if that has been removed.
     #[serde(borrow)]
     pub cwd: Option<Text<'a>>,
-    /// hg's umask; `None` if it is what it was when the dispatcher started.
+    /// hg's umask; `None` if it has not changed since the dispatcher started.
     pub umask: Option<u32>,
     /// hg's executable.
     #[serde(borrow, with = "serde_bytes")]
     pub hg: Cow<'a, [u8]>,
     /// How many scripts are around hg: 0 unless a script runs it.
     pub depth: u32,
-    /// How scripts are to be run from now on.
+    /// How scripts are run from now on.
     pub limits: RunLimits,
 }
 

@@ -1,15 +1,15 @@
-//! What switches uilog off, and what hg's own extensions then do.
+//! What switches uilog off, and what hg's own extensions do then.
 
-use uilog_core::brake;
-use uilog_core::brake::Cause;
-use uilog_core::brake::ITEM;
-use uilog_core::brake::SECTION;
-use uilog_core::brake::VARIABLE;
+use uilog_config::brake;
+use uilog_config::brake::Cause;
+use uilog_config::brake::ITEM;
+use uilog_config::brake::SECTION;
+use uilog_config::brake::VARIABLE;
 use uilog_event::environment_block;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
 use super::extensions::listed;
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::shown;
 
 /// All that switches uilog off here.
@@ -39,7 +39,7 @@ pub(super) fn check(
             Cause::Item { value, source } => {
                 finding(format!("{SECTION}.{ITEM} = {value}"))
                     .at(source)
-                    .advise("nothing is logged as long as that stands there")
+                    .advise("nothing is logged as long as that is set")
             }
         });
     }
@@ -49,10 +49,10 @@ pub(super) fn check(
     let nonsense = variable(subject).filter(|it| brake::is_nonsense(it));
     if let Some(value) = nonsense {
         let value = shown(value);
-        let text = format!("{VARIABLE}={value} is not understood, uilog is on");
+        let text = format!("{VARIABLE}={value} is invalid, uilog is on");
         found.push(
             Finding::warning("variable-nonsense", text)
-                .advise(format!("say {VARIABLE}=off, or unset it")),
+                .advise(format!("use {VARIABLE}=off, or unset it")),
         );
     }
 }

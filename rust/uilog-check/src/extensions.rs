@@ -1,9 +1,9 @@
 //! Whether hg can load what `[extensions]` lists.
 //!
-//! Responsible for finding an extension as hg's Python would, by its name or
-//! by its path, and for each hg that may read the configuration: the one beside
-//! this program and the first on `PATH` may be two. Runs neither. Must not know
-//! what an extension is for.
+//! Responsible for finding an extension as hg's Python would, by its name or by
+//! its path, for each hg that may read the configuration: the one beside this
+//! program and the first on `PATH` may differ. Runs neither. Must not know what
+//! an extension is for.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,10 +18,10 @@ use uilog_config::expand_path;
 use uilog_config::extension_name;
 use uilog_config::installation;
 use uilog_config::installation::Role;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 use uilog_sys::foreign_file;
 
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 /// The extensions that matter.
@@ -188,15 +188,15 @@ impl<'a> Extensions<'a> {
         if !entry.value.is_empty() {
             searches.push((None, by_path(subject, &entry.value, name)));
         } else if !is_module_name(listed) {
-            let why = "that is no name of a Python module".to_owned();
-            let advice = format!("write it so: {name} =");
+            let why = "that is not the name of a Python module".to_owned();
+            let advice = format!("write: {name} =");
             searches.push((None, Search::Missing(why, advice)));
         } else if self.hgs.is_empty() {
             push(Finding::warning(
                 "hg-missing",
                 format!(
-                    "there is no hg on PATH: whether it can load {shown} is \
-                     not known"
+                    "there is no hg on PATH: cannot check whether it can load \
+                     {shown}"
                 ),
             ));
             searches.push((None, Search::Unknown));
@@ -206,8 +206,8 @@ impl<'a> Extensions<'a> {
                     push(Finding::note(
                         "hg-unknown",
                         format!(
-                            "where {} has its Python package is not known: \
-                             whether it can load {shown} neither",
+                            "cannot find the Python package of {}: cannot \
+                             check whether it can load {shown}",
                             hg.path
                         ),
                     ));
@@ -360,13 +360,13 @@ fn by_name(
     let dir = dir.unwrap_or_default();
     let (what, advice) = if listed != name.as_bytes() {
         let short = lossy(extension_name(listed));
-        let advice = format!("write it so: {short} =");
+        let advice = format!("write: {short} =");
         (format!("module {}", lossy(listed)), advice)
     } else if name == NAMES[0] {
         let advice = "install uilog with the Python that runs hg";
         ("hgext3rd/uilog".to_owned(), advice.to_owned())
     } else {
-        let advice = "install Mercurial again: it is a part of it";
+        let advice = "install Mercurial again: the extension is a part of it";
         (format!("hgext/{name}"), advice.to_owned())
     };
     Search::Missing(format!("there is no {what} in {dir}"), advice)

@@ -1,9 +1,9 @@
-//! What there is to say of the configuration's files themselves.
+//! Findings about the configuration's files themselves.
 
 use uilog_config::FileState;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 /// What there is to say of the files themselves.
@@ -15,7 +15,7 @@ pub(super) fn files(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             FileState::Unreadable(reason) => found.push(
                 Finding::warning(
                     "file-unreadable",
-                    format!("hg passes over this file: {reason}"),
+                    format!("hg ignores this file: {reason}"),
                 )
                 .at(place)
                 .advise("make it readable, or remove it"),
@@ -25,12 +25,12 @@ pub(super) fn files(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                     "file-untrusted",
                     format!(
                         "belongs to user {user}, group {group}, whom you do \
-                         not trust: nothing in it counts"
+                         not trust: its settings are ignored"
                     ),
                 )
                 .at(place)
                 .advise(format!(
-                    "if you do, say so in your own hgrc: [trusted] users = \
+                    "if you do, add to your own hgrc: [trusted] users = \
                      {user}"
                 )),
             ),
@@ -38,8 +38,8 @@ pub(super) fn files(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 Finding::warning("file-broken", error.to_string())
                     .at(place)
                     .advise(
-                        "hg goes on, because the file is not trusted; \
-                         its owner has to mend it",
+                        "hg continues, because the file is not trusted; its \
+                         owner has to correct it",
                     ),
             ),
         }

@@ -13,15 +13,15 @@ use uilog_config::Entry;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::extension_name;
-use uilog_core::dispatcher::Dispatcher;
-use uilog_core::installation;
-use uilog_core::installation::Programs;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_logger::dispatcher::Dispatcher;
+use uilog_logger::installation;
+use uilog_logger::installation::Programs;
 use uilog_sys::search_path;
 
 use super::brake;
 use super::extensions::Extensions;
-use super::finding::Finding;
-use super::subject::Subject;
 use super::text::lossy;
 
 // rhg: SUPPORTED_EXTENSIONS of rust/rhg/src/main.rs
@@ -49,8 +49,7 @@ pub(super) fn check(
     let is_on = brake::causes(subject).is_empty();
     if let (true, Some(uilog), Some(stock)) = (is_on, uilog, stock) {
         let text = format!(
-            "uilog is enabled as well, in {}, and takes the place of \
-             logtoprocess",
+            "uilog is enabled as well, in {}, and replaces logtoprocess",
             uilog.source
         );
         found.push(
@@ -66,8 +65,8 @@ pub(super) fn check(
         found.push(not_enabled(text, script));
     }
     if let (None, Some(sink)) = (uilog, sink) {
-        let text = "there are sinks, but the extension that tells them of \
-                    events is not enabled";
+        let text = "there are sinks, but the extension that sends events to \
+            them is not enabled";
         found.push(not_enabled(text, sink));
     }
     let blackbox = meant("blackbox");
@@ -186,8 +185,8 @@ fn check_dispatcher(
             "the dispatcher does not start, so no script will run: {problem}"
         );
         found.push(Finding::error("dispatcher-broken", text).at(place).advise(
-            "install uilog again, or see what keeps it from \
-                         running: permissions, a limit, a sandbox",
+            "install uilog again, or check what prevents its start: \
+             permissions, a limit, a sandbox",
         ));
         return;
     }
@@ -264,7 +263,7 @@ fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let text = format!(
-        "rhg leaves each command to hg, because it does not know these \
+        "rhg passes each command on to hg, because it does not know these \
          extensions: {}",
         names.join(", ")
     );
@@ -274,7 +273,7 @@ fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         Finding::note("rhg-falls-back", text)
             .at(rhg.display())
             .advise(format!(
-                "to have it go on without them, and log by `uilog run -- rhg`: \
+                "to let it run without them, and log with `uilog run -- rhg`: \
                  [rhg] ignored-extensions = {}",
                 all.join(", ")
             )),

@@ -11,14 +11,14 @@ use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
 
+use super::entries::is_same;
 use super::extensions;
-use super::finding::Finding;
 use super::history;
 use super::history::Setting;
 use super::report::SettingFacts;
-use super::subject::Subject;
-use super::subject::is_same;
 use super::text::lossy;
 use super::text::shown;
 
@@ -91,7 +91,7 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let meant = meant(section, SECTIONS.into_iter());
         if let (Some((_, first)), Some(meant)) = (items, meant) {
             let section = lossy(section);
-            let text = format!("nobody reads the section [{section}]");
+            let text = format!("nothing reads the section [{section}]");
             found.push(
                 Finding::warning("section-unknown", text)
                     .at(&first.source)
@@ -116,7 +116,7 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 let text =
                     format!("there is no item {section}.{}", lossy(name));
                 let advice = meant.map_or_else(
-                    || "uilog check shows which there are".to_owned(),
+                    || "uilog check lists the items".to_owned(),
                     did_you_mean,
                 );
                 found.push(
@@ -157,16 +157,16 @@ fn untrusted(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             let (code, what) = if is_script {
                 ("script-untrusted", "the script will not run")
             } else if is_of_sink(section, name) {
-                ("sink-untrusted", "nothing is told there")
+                ("sink-untrusted", "the sink receives nothing")
             } else {
-                ("item-untrusted", "it does not count")
+                ("item-untrusted", "it is ignored")
             };
             let said = assignment(section, name, &entry.value);
-            let text = format!("{said} stands in an untrusted file: {what}");
+            let text = format!("{said} is in an untrusted file: {what}");
             found.push(
                 Finding::warning(code, text)
                     .at(&entry.source)
-                    .advise("see what is said of that file"),
+                    .advise("see the finding about that file"),
             );
         }
     }
@@ -201,10 +201,10 @@ fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                     // HGPLAIN, or a file that has changed meanwhile.
                     continue;
                 };
-                let text = format!("{said} is taken back by %unset");
+                let text = format!("{said} is removed by %unset");
                 Finding::note("item-unset", text)
                     .at(setting.place())
-                    .advise(format!("%unset stands in {}", unset.place()))
+                    .advise(format!("%unset is in {}", unset.place()))
             }
         };
         found.push(found_here);
@@ -234,9 +234,9 @@ fn overridden(
         Finding::note("item-shadowed", text)
     };
     let advice = if is_same_file {
-        format!("what counts stands in {other}; remove one of them")
+        format!("the value in {other} is used; remove one of them")
     } else {
-        format!("what counts stands in {other}")
+        format!("the value in {other} is used")
     };
     finding.at(setting.place()).advise(advice)
 }

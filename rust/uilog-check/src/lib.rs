@@ -1,43 +1,38 @@
-//! What is wrong with a configuration: everything that would keep events from
-//! where somebody wants them, found before it does.
+//! Finds what is wrong with a configuration: everything that would prevent
+//! events from reaching their scripts and sinks.
 //!
-//! Takes a configuration that has been read, looks at what it names, and says
-//! what it has found as [`Finding`]s. Changes nothing; the only programs that
-//! it starts are a dispatcher, to see whether that works, and the shell, to
-//! parse scripts.
+//! Takes a configuration that was read, checks what it names, and returns
+//! [`Finding`](uilog_finding::finding::Finding)s.
+//! Read-only; it only starts a dispatcher, to see whether that
+//! works, and the shell, to parse scripts.
 //!
 //! Must not know: how findings are shown, structured sinks, Python.
 
 #![deny(missing_docs)]
 
 mod brake;
+mod entries;
 mod extensions;
-pub mod failures;
+mod failures;
 mod files;
-mod finding;
 mod history;
 mod host;
 mod items;
 mod report;
 mod scripts;
 mod storage;
-mod subject;
 mod text;
+pub mod trial;
 mod words;
 
 pub use extensions::Hg;
-pub use finding::Finding;
-pub use finding::Severity;
 pub use report::Extension;
 pub use report::Program;
 pub use report::Report;
 pub use report::ScriptFacts;
 pub use report::SettingFacts;
-pub use scripts::unemitted;
-pub use subject::Subject;
-pub use subject::settings;
-pub use uilog_event::suggest::did_you_mean;
-pub use uilog_event::suggest::meant;
+use uilog_finding::subject::Subject;
+use uilog_finding::subject::settings;
 
 use self::extensions::Extensions;
 
@@ -74,6 +69,10 @@ pub fn check(subject: &Subject<'_>) -> Report {
 
 #[cfg(test)]
 mod tests {
+    use uilog_event::suggest::meant;
+    use uilog_finding::finding::Finding;
+    use uilog_finding::finding::Severity;
+
     use super::*;
 
     #[test]

@@ -1,10 +1,10 @@
-//! All that a check tells: findings, and the facts that they are about.
+//! The result of a check: findings, and the facts that they are about.
 
 use serde::Serialize;
+use uilog_finding::finding::Finding;
+use uilog_finding::finding::Severity;
 
 use super::extensions::Hg;
-use super::finding::Finding;
-use super::finding::Severity;
 
 /// An extension that matters here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

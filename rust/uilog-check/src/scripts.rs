@@ -1,5 +1,5 @@
-//! `[logtoprocess]`: whether each script can run, and whether its event ever
-//! comes.
+//! `[logtoprocess]`: whether each script can run, and whether its event is ever
+//! logged.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,21 +15,21 @@ use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
-use uilog_core::logtoprocess::LogToProcess;
-use uilog_core::script_env::MAX_STRING_BYTES;
 use uilog_event::events;
-use uilog_event::events::Prerequisite;
 use uilog_event::suggest::did_you_mean;
 use uilog_event::suggest::meant;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_finding::unemitted;
+use uilog_logger::sinks::scripts::LogToProcess;
 use uilog_sys::foreign_file;
 use uilog_sys::search_path;
+use uilog_sys::spawn::MAX_STRING_BYTES;
 
-use super::finding::Finding;
+use super::entries::expanded;
+use super::entries::values;
 use super::report::Program;
 use super::report::ScriptFacts;
-use super::subject::Subject;
-use super::subject::expanded;
-use super::subject::values;
 use super::text::lossy;
 use super::text::shown;
 use super::words;
@@ -82,48 +82,6 @@ pub(super) fn check(
     facts
 }
 
-/// Why no event of this name comes, if that is so, without its place.
-pub fn unemitted(config: &Config, event: &[u8]) -> Option<Finding> {
-    let name = lossy(event);
-    if let Some(known) = events::find(event) {
-        let (missing, advice) = match known.needs {
-            Prerequisite::Extension(needed)
-                if config.extension(needed.as_bytes()).is_none() =>
-            {
-                (
-                    format!("the extension {needed}, which is not enabled"),
-                    format!("enable it: [extensions] {needed} ="),
-                )
-            }
-            Prerequisite::Item(section, item)
-                if config
-                    .bool(section.as_bytes(), item.as_bytes())
-                    .is_ok_and(|on| on != Some(true)) =>
-            {
-                (
-                    format!("{section}.{item}, which is off"),
-                    format!("switch it on: [{section}] {item} = yes"),
-                )
-            }
-            _ => return None,
-        };
-        let text = format!("the event '{name}' needs {missing}");
-        return Some(
-            Finding::warning("event-not-emitted", text).advise(advice),
-        );
-    }
-    let meant = meant(event, events::KNOWN.iter().map(|known| known.name));
-    let advice = meant.map_or_else(
-        || {
-            "if an extension of yours emits it, or `uilog emit`, all is well"
-                .to_owned()
-        },
-        did_you_mean,
-    );
-    let text = format!("nothing in Mercurial emits the event '{name}'");
-    Some(Finding::warning("event-unknown", text).advise(advice))
-}
-
 /// Whether an event of this name can come.
 fn check_event(
     config: &Config,
@@ -138,7 +96,7 @@ fn check_event(
     {
         let text = format!(
             "there is no sub-option '{sub}': this is a script for an event \
-             of the name '{name}'"
+             named '{name}'"
         );
         let advice = meant(sub.as_bytes(), [STDIN].into_iter()).map_or_else(
             || "the only sub-option is 'stdin'".to_owned(),
@@ -151,7 +109,9 @@ fn check_event(
         );
         return;
     }
-    found.extend(unemitted(config, event).map(|finding| finding.at(place)));
+    found.extend(
+        unemitted::check(config, event).map(|finding| finding.at(place)),
+    );
 }
 
 /// Whether a script can run; returns the program that it begins with.
@@ -163,23 +123,23 @@ fn check_script(
 ) -> Program {
     let mut push = |finding: Finding| found.push(finding.at(place));
     if script.contains(&0) {
-        let text = "the script holds a NUL byte: it will not run";
+        let text = "the script contains a NUL byte: it will not run";
         push(Finding::error("script-unusable", text.to_owned()));
         return Program::Unusable;
     }
     if script.len() >= MAX_STRING_BYTES {
-        let text = "the script is longer than the 128 KiB that the system \
-                    takes: it will not run";
+        let text = "the script is longer than the system's limit of 128 KiB: \
+            it will not run";
         push(
             Finding::error("script-unusable", text.to_owned())
-                .advise("put it into a file of its own"),
+                .advise("put it into a file"),
         );
         return Program::Unusable;
     }
     if let Some(error) = syntax_error(script) {
         push(Finding::error(
             "script-syntax",
-            format!("the shell does not understand the script: {error}"),
+            format!("the shell cannot parse the script: {error}"),
         ));
         return Program::Unusable;
     }

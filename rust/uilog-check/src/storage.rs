@@ -1,4 +1,4 @@
-//! Where events and failures are kept: the blackbox with its old files, the
+//! Where events and failures are stored: the blackbox with its old files, the
 //! journal, and memory for the queue.
 
 use std::fs;
@@ -16,11 +16,11 @@ use nix::unistd::geteuid;
 use uilog_channel::journal::Journal;
 use uilog_channel::queue;
 use uilog_channel::queue::Memory;
-use uilog_core::blackbox_sink::Blackbox;
+use uilog_finding::finding::Finding;
+use uilog_finding::subject::Subject;
+use uilog_logger::sinks::blackbox::Blackbox;
 
 use super::extensions::Extensions;
-use super::finding::Finding;
-use super::subject::Subject;
 
 /// The permissions by which others could read or write.
 const OTHERS: u32 = 0o077;
@@ -37,8 +37,7 @@ pub(super) fn check(
             None => found.push(
                 Finding::note(
                     "no-repository",
-                    "there is no repository here, so its blackbox has not \
-                     been looked at"
+                    "there is no repository here, so no blackbox was checked"
                         .to_owned(),
                 )
                 .at(&entry.source)
@@ -87,7 +86,7 @@ fn check_blackbox(
         found.push(
             Finding::error("rotation-impossible", text)
                 .at(log.display())
-                .advise("mend that: meanwhile the log grows without bound"),
+                .advise("correct that: until then the log grows without limit"),
         );
     }
     if let Some(why) = problems.unprotected {
@@ -96,9 +95,9 @@ fn check_blackbox(
             Finding::warning("rotation-unprotected", text)
                 .at(dir.join(".blackbox.log.kept").display())
                 .advise(
-                    "remove it: its user's uilog makes it again; meanwhile \
-                     a stock hg that rotates at the same time may destroy \
-                     old files",
+                    "remove it: its user's uilog creates it again; until then \
+                     a stock hg that rotates at the same time may destroy old \
+                     files",
                 ),
         );
     }
@@ -106,7 +105,7 @@ fn check_blackbox(
 
 /// Why a log cannot be written, and what to do about it.
 fn unwritable(log: &Path, dir: &Path) -> Option<(String, &'static str)> {
-    let remove = "remove it: a file is made in its place";
+    let remove = "remove it: hg creates a file instead";
     let metadata = match fs::metadata(log) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -118,7 +117,11 @@ fn unwritable(log: &Path, dir: &Path) -> Option<(String, &'static str)> {
         }
         Err(error) => {
             let text = format!("the blackbox cannot be opened: {error}");
-            return Some((text, "see who may enter the directories above"));
+            return Some((
+                text,
+                "check the permissions of the directories \
+                above",
+            ));
         }
     };
     let kind = metadata.file_type();
@@ -180,7 +183,7 @@ fn check_queue(found: &mut Vec<Finding>) {
             Finding::warning(
                 "queue-on-disk",
                 "the system refuses anonymous memory (memfd_create): events \
-                 wait in a file in the directory for temporary files"
+                 are queued in a file in the directory for temporary files"
                     .to_owned(),
             )
             .advise("allow memfd_create in this sandbox"),
@@ -189,8 +192,8 @@ fn check_queue(found: &mut Vec<Finding>) {
             Finding::error(
                 "queue-refused",
                 format!(
-                    "there is neither anonymous memory nor a temporary file \
-                     for events that wait: {error}"
+                    "neither anonymous memory nor a temporary file is \
+                     available for queued events: {error}"
                 ),
             )
             .advise("allow memfd_create, or set TMPDIR"),
@@ -206,17 +209,17 @@ fn check_journal(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if let Some(problem) = journal.problem() {
         let text = match journal.fallback() {
             Some(fallback) => format!(
-                "failures are remembered in {} meanwhile: {problem}",
+                "failures are recorded in {} instead: {problem}",
                 fallback.display()
             ),
-            None => format!("failures are not remembered: {problem}"),
+            None => format!("failures are not recorded: {problem}"),
         };
         found.push(
             Finding::warning("journal-unwritable", text)
                 .at(journal.path().display())
                 .advise(
-                    "let HOME or XDG_STATE_HOME name a directory of yours \
-                     that nobody else can write to",
+                    "set HOME or XDG_STATE_HOME to a directory that only you \
+                     can write to",
                 ),
         );
         return;
@@ -227,8 +230,7 @@ fn check_journal(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         return;
     };
     if metadata.mode() & OTHERS != 0 {
-        let text = "the journal of failures is open: others may read or write \
-                    this file";
+        let text = "other users may read or write the journal of failures";
         found.push(
             Finding::warning("journal-open", text.to_owned())
                 .at(file.display())

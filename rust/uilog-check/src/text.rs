@@ -1,4 +1,4 @@
-//! What a message shows of bytes that somebody else has written.
+//! Text from elsewhere, as it is shown in a message.
 
 pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -1,7 +1,7 @@
-//! The program that a script begins with, as far as that is certain.
+//! The program with which a script begins, as far as that is certain.
 //!
-//! Knows as much of the shell's grammar as it takes never to guess: where it
-//! is in doubt, it says so.
+//! Knows enough of the shell's grammar never to guess: if it is not certain, it
+//! says so.
 
 /// What a script begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]

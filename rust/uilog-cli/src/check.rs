@@ -11,21 +11,22 @@ use anyhow::Context;
 use serde::Serialize;
 use uilog_channel::sink_config;
 use uilog_check as check;
-use uilog_check::Finding;
 use uilog_check::Hg;
 use uilog_check::Program;
 use uilog_check::Report;
-use uilog_check::Severity;
-use uilog_check::Subject;
+use uilog_check::trial;
+use uilog_check::trial::Ending;
+use uilog_check::trial::Outcome;
+use uilog_check::trial::Trial;
 use uilog_config::FileReport;
 use uilog_config::FileState;
 use uilog_config::Loaded;
 use uilog_config::installation;
-use uilog_core::logtoprocess::LogToProcess;
-use uilog_core::trial;
-use uilog_core::trial::Ending;
-use uilog_core::trial::Outcome;
-use uilog_core::trial::Trial;
+use uilog_finding::finding::Finding;
+use uilog_finding::finding::Severity;
+use uilog_finding::subject;
+use uilog_finding::subject::Subject;
+use uilog_logger::sinks::scripts::LogToProcess;
 use uilog_sinks::check as sinks_check;
 use uilog_sinks::check::SinkFacts;
 use uilog_sinks::connect;
@@ -191,7 +192,7 @@ struct Try {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = installation::environment()
-        .context("cannot tell the current directory")?;
+        .context("cannot determine the current directory")?;
     let request = arguments.place.request();
     let loaded = match uilog_config::load(&request, &environment) {
         Ok(loaded) => loaded,
@@ -327,7 +328,7 @@ struct Tried {
 fn try_script(subject: &Subject<'_>, event: &[u8]) -> anyhow::Result<Tried> {
     let name = String::from_utf8_lossy(event).into_owned();
     let config = &subject.loaded.trusted;
-    let settings = check::settings(config);
+    let settings = subject::settings(config);
     let items = config.items(b"logtoprocess");
     let items = items.map(|(name, entry)| (name, entry.value.as_slice()));
     let (sink, _faults) = LogToProcess::new(items, settings);

@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use uilog_check as check;
 use uilog_config::Config;
+use uilog_config::brake;
+use uilog_config::brake::Cause;
 use uilog_config::installation;
-use uilog_core::brake;
-use uilog_core::brake::Cause;
-use uilog_core::host::Draft;
-use uilog_core::host::Verdict;
-use uilog_core::logtoprocess;
-use uilog_core::native;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
 use uilog_event::events;
+use uilog_event::suggest;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Verdict;
+use uilog_logger::sinks::scripts;
 
+use crate::configured;
 use crate::native as own;
 use crate::output;
 use crate::output::visible;
@@ -118,8 +118,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         env::set_current_dir(cwd).context("change the working directory")?;
     }
     let environment = installation::environment()
-        .context("cannot tell the current directory")?;
-    let logger = native::logger(&loaded.trusted, loaded.root.as_deref());
+        .context("cannot determine the current directory")?;
+    let logger = configured::logger(&loaded.trusted, loaded.root.as_deref());
     let mut host = own::host(&own::environment_block())?;
     let mut message = arguments.message.as_bytes().to_vec();
     if !message.ends_with(b"\n") {
@@ -169,7 +169,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Verdict::Open => {
             let seconds = VERDICT_BOUND.as_secs();
-            output::say(&format!("uilog: not taken within {seconds} seconds"));
+            output::say(&format!(
+                "uilog: not delivered within {seconds} \
+                seconds"
+            ));
             false
         }
     };
@@ -195,20 +198,20 @@ fn switched_off(arguments: &Arguments, cause: &Cause) -> ExitCode {
 /// Says that no sink wants the event, if that is an error or looks like one:
 /// the name is nearly one that a script or Mercurial has.
 fn say_unwanted(name: &[u8], config: &Config, is_error: bool) {
-    let scripts = config.items(logtoprocess::SECTION.as_bytes());
+    let scripts = config.items(scripts::SECTION.as_bytes());
     let scripts = scripts.map(|(name, _)| name);
     let scripts = scripts.filter(|name| !name.contains(&b':'));
     let scripts = scripts.filter_map(|name| std::str::from_utf8(name).ok());
     let known = events::KNOWN.iter().map(|known| known.name);
-    let meant = check::meant(name, scripts.chain(known));
+    let meant = suggest::meant(name, scripts.chain(known));
     if meant.is_none() && !is_error {
         return;
     }
     let name = String::from_utf8_lossy(name);
-    let mut text = format!("uilog: no sink wants the event '{name}'");
+    let mut text = format!("uilog: no sink tracks the event '{name}'");
     if let Some(meant) = meant {
         text.push_str("; ");
-        text.push_str(&check::did_you_mean(meant));
+        text.push_str(&suggest::did_you_mean(meant));
     }
     output::say(&text);
 }

@@ -1,8 +1,8 @@
-//! The encoding that Mercurial takes texts to be in, which is the default of
-//! some of its items.
+//! The encoding in which Mercurial reads texts, which is the default of some of
+//! its items.
 //!
-//! Python decides, when hg starts; here is what it decides by. Knows nothing of
-//! configuration files.
+//! Python determines it when hg starts; this module does the same. Must not
+//! know configuration files.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! `uilog generate`: shell completions and manual pages, out of what the
-//! arguments say of themselves.
+//! `uilog generate`: shell completions and manual pages, generated from the
+//! definitions of the arguments.
 //!
-//! What it makes is in the tree, under `completions` and `docs/man`, so that
-//! installing takes no second step; a test compares.
+//! The results are in the tree, under `completions` and `docs/man`, so that
+//! installing needs no second step; a test compares.
 
 use std::fs;
 use std::io;

@@ -59,9 +59,9 @@ enum Action {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = installation::environment()
-        .context("cannot tell the current directory")?;
+        .context("cannot determine the current directory")?;
     let dir = history::dir(&environment).context(
-        "there is no place for a history: neither XDG_STATE_HOME nor HOME \
+        "there is no directory for a history: neither XDG_STATE_HOME nor HOME \
          names a directory",
     )?;
     let mut output = io::stdout();

@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = native::environment_block();
     if matches!(arguments.action, Some(Action::Forget)) {
         let journal = Journal::for_environment(&environment)
-            .context("there is no place for a journal")?;
+            .context("there is no directory for a journal")?;
         let forgotten = journal.forget().context("cannot write the journal")?;
         let failures = counted(forgotten, "failure");
         writeln!(io::stdout(), "{failures} forgotten")?;

@@ -1,7 +1,7 @@
 //! The configuration items that Mercurial knows, and their defaults.
 //!
-//! They are read from where Mercurial itself has them: `configitems.toml` in
-//! its package, from version 6.5 on.
+//! They are read from `configitems.toml` in Mercurial's package, from version
+//! 6.5 on.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

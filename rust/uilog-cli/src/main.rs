@@ -1,14 +1,16 @@
 //! The `uilog` binary: arguments and output over the libraries.
 //!
-//! Each subcommand has a module of its name; none of them decides anything
-//! about events or configuration.
+//! Each subcommand has a module of its name. Must not decide anything about
+//! events or configuration.
 
 #[cfg(target_os = "linux")]
 mod agent;
 mod check;
 mod config;
+mod configured;
 mod emit;
 mod encoding;
+mod export;
 mod flush;
 mod generate;
 mod history;
@@ -38,8 +40,8 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use uilog_channel::journal as core_journal;
-use uilog_core::dispatch;
-use uilog_core::stderr;
+use uilog_dispatcher::serve;
+use uilog_dispatcher::stderr;
 use uilog_event::user;
 use uilog_sinks::open::open;
 use uilog_sinks::redact;
@@ -115,6 +117,7 @@ Files:
     /// the script in `[logtoprocess]`, to the sinks in `[uilog]`, and to the
     /// blackbox of the repository.
     Emit(emit::Arguments),
+    Export(export::Arguments),
     /// Run a program and log it as hg logs its commands
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
@@ -185,6 +188,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Flush(arguments) => flush::run(&arguments),
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())
@@ -205,12 +209,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
             // There is a thread for each sink, and a dispatcher for each hg.
             malloc::share_arenas();
             let records = Box::new(SinkThreads::new(open));
-            let callbacks = dispatch::Callbacks {
+            let callbacks = serve::Callbacks {
                 redact: redact::text,
                 name_of: user::name_of,
             };
-            dispatch::run_by_standard(records, callbacks)
-                .context("dispatch")?;
+            serve::run_by_standard(records, callbacks).context("dispatch")?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Stderr => {

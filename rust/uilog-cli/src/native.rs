@@ -13,11 +13,11 @@ use uilog_channel::sink_config::SinkConfig;
 use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Request;
+use uilog_config::brake;
+use uilog_config::brake::Cause;
 use uilog_config::installation;
-use uilog_core::brake;
-use uilog_core::brake::Cause;
-use uilog_core::host::Host;
-use uilog_core::installation::Programs;
+use uilog_logger::host::Host;
+use uilog_logger::installation::Programs;
 use uilog_sinks::globals::Globals;
 use uilog_sys::environ;
 

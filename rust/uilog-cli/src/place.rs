@@ -73,7 +73,7 @@ impl ConfigArguments {
         tell: fn(&[Vec<u8>]) -> io::Result<()>,
     ) -> anyhow::Result<Result<Loaded, Error>> {
         let environment = installation::environment()
-            .context("cannot tell the current directory")?;
+            .context("cannot determine the current directory")?;
         let loaded = uilog_config::load(&self.request(), &environment);
         match &loaded {
             Ok(loaded) => tell(&loaded.warnings)?,

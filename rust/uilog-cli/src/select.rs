@@ -1,5 +1,4 @@
-//! Which records a command is about: the options for that, common to several
-//! subcommands.
+//! The options that select records, shared by several subcommands.
 
 use std::io;
 use std::io::Read;
@@ -10,7 +9,10 @@ use std::time::UNIX_EPOCH;
 
 use clap::Args;
 use clap::ValueHint;
+use uilog_blackbox::dates::DateFormat;
 use uilog_blackbox::glob::Glob;
+use uilog_channel::sinks::Definition;
+use uilog_config::Loaded;
 use uilog_config::date::Clock;
 use uilog_event::events;
 use uilog_event::suggest;
@@ -18,10 +20,14 @@ use uilog_history::filter::ENDS;
 use uilog_history::filter::Filters;
 use uilog_history::filter::Query;
 use uilog_history::places;
+use uilog_history::places::Opened;
 use uilog_history::scan::Problems;
 use uilog_history::scan::Source;
 use uilog_history::when;
+use uilog_sinks::globals::Globals;
 use uilog_sinks::history;
+use uilog_sinks::spools;
+use uilog_sinks::spools::Owned;
 use uilog_sys::clock;
 
 use crate::native;
@@ -40,9 +46,11 @@ const MAX_NAMED: usize = 5;
 /// Where records are.
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
-    /// Files with records as sinks `file:` write them, or directories of such
-    /// files; `-` is standard input. Without any: the history, and the files
-    /// of all sinks of the configuration
+    /// Files with records as sinks `file:` and `uilog spool export` write them,
+    /// directories of such files, blackboxes, or repositories that have one;
+    /// `-` is standard input. Without any: the history, the files of all sinks
+    /// of the configuration, and records that wait in a spool; if there are
+    /// none, the repository's blackbox
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -102,13 +110,6 @@ pub(crate) struct Selection {
     event: Vec<std::ffi::OsString>,
 }
 
-/// Where records are, and what could not be opened.
-#[derive(Debug, Default)]
-pub(crate) struct Opened {
-    pub(crate) sources: Vec<Source>,
-    pub(crate) problems: Vec<(PathBuf, String)>,
-}
-
 /// Calls `body` with the current time and the local zone.
 pub(crate) fn with_clock<T>(body: impl FnOnce(&Clock<'_>) -> T) -> T {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -125,11 +126,25 @@ impl Selection {
     ///
     /// A date makes no sense.
     pub(crate) fn query(&self) -> Result<Query, String> {
+        self.query_of(self.events())
+    }
+
+    /// The same of all events, unless some are named.
+    ///
+    /// # Errors
+    ///
+    /// A date makes no sense.
+    pub(crate) fn query_of_all(&self) -> Result<Query, String> {
+        let is_narrow = !self.event.is_empty() || !self.hook.is_empty();
+        self.query_of(if is_narrow { self.events() } else { Vec::new() })
+    }
+
+    fn query_of(&self, events: Vec<String>) -> Result<Query, String> {
         let span = with_clock(|clock| {
             when::between(self.since.as_deref(), self.until.as_deref(), clock)
         })?;
         if self.slower.is_some_and(|it| !it.is_finite() || it < 0.0) {
-            return Err("--slower is no number of seconds".to_owned());
+            return Err("--slower is not a number of seconds".to_owned());
         }
         let globs = |patterns: &[String]| -> Vec<Glob> {
             patterns.iter().map(|it| Glob::new(it.as_bytes())).collect()
@@ -139,7 +154,7 @@ impl Selection {
         };
         Ok(Query::new(Filters {
             span,
-            events: self.events(),
+            events,
             commands: globs(&self.command),
             repositories: globs(&self.repo),
             users: globs(&self.user),
@@ -195,7 +210,25 @@ impl Selection {
 impl Sources {
     /// Opens the files that are named, or else those of the configuration.
     pub(crate) fn open(&self) -> anyhow::Result<Opened> {
-        let mut opened = self.open_files()?;
+        if self.files.is_empty() {
+            let configured = configured(&self.place)?;
+            let mut opened = places::open(configured.files, None);
+            opened.sources.extend(configured.waiting);
+            if opened.sources.is_empty() {
+                let paths = configured.blackbox;
+                let format = Some(&configured.format);
+                let blackbox = places::open(paths, format);
+                opened.sources = blackbox.sources;
+                opened.problems.extend(blackbox.problems);
+                opened.blackboxes = blackbox.blackboxes;
+            }
+            return Ok(opened);
+        }
+        let format = match self.place.load()? {
+            Ok(loaded) => date_format(&loaded),
+            Err(_) => DateFormat::default(),
+        };
+        let mut opened = places::open(self.named(), Some(&format));
         let stdin = Path::new(STDIN);
         if self.files.iter().any(|path| path == stdin) {
             let mut text = Vec::new();
@@ -205,48 +238,93 @@ impl Sources {
         Ok(opened)
     }
 
-    /// The same without standard input, of which there is one only.
-    pub(crate) fn open_files(&self) -> anyhow::Result<Opened> {
+    /// The same of what grows: neither standard input, nor blackboxes, nor
+    /// spools.
+    pub(crate) fn open_growing(&self) -> anyhow::Result<Opened> {
         let paths = if self.files.is_empty() {
-            configured(&self.place)?
+            configured(&self.place)?.files
         } else {
-            let files = self.files.iter();
-            let files = files.filter(|path| *path != Path::new(STDIN));
-            files.flat_map(|path| places::of_path(path)).collect()
+            self.named()
         };
-        let (sources, problems) = places::open(paths);
-        Ok(Opened { sources, problems })
+        Ok(places::open(paths, None))
+    }
+
+    fn named(&self) -> Vec<PathBuf> {
+        let files = self.files.iter();
+        let files = files.filter(|path| *path != Path::new(STDIN));
+        files.flat_map(|path| places::of_path(path)).collect()
     }
 
     /// Says why there is nothing to read, if nobody writes records.
     pub(crate) fn say_where_records_come_from(&self, opened: &Opened) {
         if opened.sources.is_empty() && opened.problems.is_empty() {
-            say("uilog: there are no records: say 'history = yes' in the \
+            say("uilog: there are no records: set 'history = yes' in the \
                  section [uilog] to keep a history, or name files of a sink \
                  'file:'");
         }
     }
 }
 
-/// The files of the sinks of the configuration.
-fn configured(place: &ConfigArguments) -> anyhow::Result<Vec<PathBuf>> {
+/// Where a configuration has records.
+#[derive(Default)]
+struct Configured {
+    /// The history, and files of sinks.
+    files: Vec<PathBuf>,
+    /// What waits in spools.
+    waiting: Vec<Source>,
+    /// The repository's blackbox.
+    blackbox: Option<PathBuf>,
+    /// How that writes dates.
+    format: DateFormat,
+}
+
+/// Where the configuration has records.
+fn configured(place: &ConfigArguments) -> anyhow::Result<Configured> {
     let loaded = match place.load()? {
         Ok(loaded) => loaded,
         // It has been told; what others have written can be read all the same.
-        Err(_) => return Ok(Vec::new()),
+        Err(_) => return Ok(Configured::default()),
     };
     let (definitions, globals) = native::sinks(&loaded.trusted);
     // It stays when it is switched off.
     let history = history::dir(globals.environment());
-    let mut paths: Vec<_> = history
+    let mut files: Vec<_> = history
         .iter()
         .flat_map(|dir| places::of_history(dir))
         .collect();
     for definition in definitions.iter().filter(|it| !it.is_history()) {
-        let files = places::of_sink(&definition.url, &globals);
-        paths.extend(files.unwrap_or_default());
+        let of_sink = places::of_sink(&definition.url, &globals);
+        files.extend(of_sink.unwrap_or_default());
     }
-    Ok(paths)
+    let root = loaded.root.as_deref();
+    Ok(Configured {
+        files,
+        waiting: waiting(&definitions, &globals),
+        blackbox: root.and_then(places::of_repository),
+        format: date_format(&loaded),
+    })
+}
+
+/// The records that wait in spools; what of a spool cannot be read,
+/// `uilog spool` shows.
+fn waiting(definitions: &[Definition], globals: &Globals) -> Vec<Source> {
+    let spools = spools::find(definitions, globals).unwrap_or_default();
+    let text = |spool: &Owned| -> Option<Source> {
+        let payloads = spool.payloads(globals, false).ok()?;
+        let mut text = Vec::new();
+        for payload in payloads.flatten() {
+            text.extend_from_slice(&payload);
+            text.push(b'\n');
+        }
+        let path = Path::new(&spool.sink);
+        (!text.is_empty()).then(|| Source::memory(path, text))
+    };
+    spools.iter().filter_map(text).collect()
+}
+
+fn date_format(loaded: &Loaded) -> DateFormat {
+    let setting = loaded.trusted.value(b"blackbox", b"date-format");
+    DateFormat::new(setting.unwrap_or_default())
 }
 
 /// Says what could not be read; whether that is anything.
@@ -260,7 +338,7 @@ pub(crate) fn say_problems(
     }
     if let Some(more) = files.len().checked_sub(MAX_NAMED).filter(|it| *it > 0)
     {
-        say(&format!("uilog: nor {} more", counted(more as u64, "file")));
+        say(&format!("uilog: and {} more", counted(more as u64, "file")));
     }
     if problems.damaged > 0 {
         let lines = counted(problems.damaged, "damaged line");

@@ -16,8 +16,8 @@ use uilog_channel::status::Running;
 use uilog_channel::status::Status;
 use uilog_config::Config;
 use uilog_config::Request;
+use uilog_config::brake;
 use uilog_config::installation;
-use uilog_core::brake;
 use uilog_sinks::spools::Facts;
 
 use crate::native;
@@ -78,7 +78,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let block = native::environment_block();
-    let status = status::read(&block).context("cannot look for processes")?;
+    let status = status::read(&block).context("cannot list processes")?;
     let loaded = installation::environment().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });
@@ -206,7 +206,7 @@ fn write_dispatchers(
     }
     if status.unreadable > 0 {
         let count = counted(status.unreadable, "dispatcher");
-        let text = format!("{count} of yours cannot be looked at");
+        let text = format!("{count} of your own cannot be read");
         writeln!(output, "  {}", styled(output::WARNING, &text))?;
     }
     Ok(())
@@ -257,7 +257,7 @@ pub(crate) fn write_records(
             writeln!(output, "    in {}", styled(PLACE, &path))?;
         }
         if queue.is_abandoned() {
-            let text = "nobody delivers it; `uilog flush` does";
+            let text = "no process delivers it; `uilog flush` does";
             writeln!(output, "    {}", styled(output::WARNING, text))?;
         }
     }
@@ -346,7 +346,7 @@ pub(crate) fn write_journal(
                 let path = visible(path);
                 writeln!(output, "  meanwhile: {}", styled(PLACE, &path))?;
             }
-            None => writeln!(output, "  failures are not remembered")?,
+            None => writeln!(output, "  failures are not recorded")?,
         }
     }
     let lost = counted(journal.lost, "event");

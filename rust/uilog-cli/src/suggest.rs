@@ -1,4 +1,4 @@
-//! Names that a shell may complete, though others are taken as well.
+//! Names that a shell may complete; other names are valid, too.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

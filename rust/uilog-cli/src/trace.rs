@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 use uilog_history::filter::Filters;
 use uilog_history::filter::Query;
+use uilog_history::places::Opened;
 use uilog_history::record::Record;
 use uilog_history::scan;
 use uilog_history::scan::Found;
@@ -34,7 +35,6 @@ use crate::output::say;
 use crate::output::visible;
 use crate::select;
 use crate::select::EXIT_USAGE;
-use crate::select::Opened;
 use crate::select::Selection;
 
 /// What stands for the newest one.
@@ -316,7 +316,7 @@ fn write_tree(
     }
     let no_end = trace.spans.iter().any(|it| it.is_open);
     if no_end {
-        writeln!(output, "+ nobody has told its end yet")?;
+        writeln!(output, "+ its end has not been logged yet")?;
     }
     Ok(())
 }

@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -31,6 +35,7 @@ struct Plant {
     /// The beginning of today and of this week, in seconds since 1970.
     today: i64,
     week: i64,
+    now: i64,
     lines: String,
     count: u64,
 }
@@ -43,12 +48,14 @@ fn rfc3339(seconds: i64) -> String {
 impl Plant {
     fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let day = i64::try_from(now.as_secs()).unwrap() / DAY;
+        let now = i64::try_from(now.as_secs()).unwrap();
+        let day = now / DAY;
         // 1970-01-01 was a Thursday.
         let weekday = (day + 3) % 7;
         Self {
             today: day * DAY,
             week: (day - weekday) * DAY,
+            now,
             lines: String::new(),
             count: 0,
         }
@@ -66,7 +73,7 @@ impl Plant {
         let fields = record.as_object_mut().unwrap();
         fields.extend(more.as_object().unwrap().clone());
         for (name, default) in [
-            ("session", json!("5e5510")),
+            ("session", json!("5e55".repeat(8))),
             ("seq", json!(self.count)),
             ("message", json!("m")),
             ("process", json!({"pid": 1, "executable": "/hg"})),
@@ -138,9 +145,17 @@ impl Home {
 
     /// What a command shows, run as a shell runs it.
     fn run(&self, command: &str) -> String {
+        let output = self.command(command).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{command}: {error}");
+        error + &String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn command(&self, command: &str) -> Command {
         let uilog = Path::new(env!("CARGO_BIN_EXE_uilog"));
         let bin = uilog.parent().unwrap();
-        let output = Command::new("/bin/sh")
+        let mut shell = Command::new("/bin/sh");
+        shell
             .args(["-c", command])
             .current_dir(self.dir.path())
             .env_clear()
@@ -148,12 +163,8 @@ impl Home {
             .env("HOME", self.dir.path())
             .env("XDG_STATE_HOME", self.dir.path().join("state"))
             .env("HGRCPATH", self.dir.path().join("hgrc"))
-            .env("TZ", "UTC0")
-            .output()
-            .unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{command}: {error}");
-        error + &String::from_utf8(output.stdout).unwrap()
+            .env("TZ", "UTC0");
+        shell
     }
 }
 
@@ -265,7 +276,20 @@ fn plant() -> Plant {
         "hook": {"name": "pretxnchangegroup.ci", "has_span": true},
     });
     plant.add(at + 18, "exthook", hook);
+    // This very process is a command that runs.
+    let more = json!({
+        "span_id": "open", "host": {"name": host()},
+        "process": {"pid": std::process::id(), "command_line": "verify"},
+        "repository": {"name": "main", "root": "/src/main"},
+    });
+    plant.add(plant.now, "command", more);
     plant
+}
+
+/// The name of this machine.
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    name.trim().to_owned()
 }
 
 /// The words of the last line that has this one.
@@ -358,7 +382,12 @@ fn each_question_is_answered_by_its_command() {
             assert!(lines[4].ends_with("saves 5.00 s"), "{text}");
         }),
         ("What runs now?", |text| {
-            assert_eq!(text, "no command runs\n");
+            // Others may run on this machine, too.
+            let words = words(text, "verify");
+            let own = std::process::id().to_string();
+            assert_eq!(words[2..6], ["pid", &own, "hg", "verify"], "{text}");
+            assert_eq!(words[1], "s", "{text}");
+            assert_eq!(words[6], "/src/main", "{text}");
         }),
     ];
     let questions = questions();
@@ -378,23 +407,209 @@ fn each_question_is_answered_by_its_command() {
 #[test]
 fn a_command_that_runs_is_shown() {
     let mut plant = Plant::new();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let now = i64::try_from(now.as_secs()).unwrap();
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let more = json!({
-        "span_id": "a", "host": {"name": host.trim()},
+        "span_id": "a", "host": {"name": host()},
         "process": {"pid": std::process::id(), "command_line": "pull -r 3"},
     });
-    plant.add(now, "command", more);
-    plant.add(now, "command", json!({"span_id": "other"}));
+    plant.add(plant.now, "command", more);
+    plant.add(plant.now, "command", json!({"span_id": "other"}));
     let home = Home::new(&plant);
     let text = home.run("uilog open");
-    let first = text.lines().next().unwrap();
-    assert!(first.contains("hg pull -r 3"), "{text}");
+    assert!(text.contains("hg pull -r 3"), "{text}");
     let json: Value =
         serde_json::from_str(&home.run("uilog open -T json")).unwrap();
-    assert_eq!(json.as_array().unwrap().len(), 1);
-    assert_eq!(json[0]["pid"], std::process::id());
+    let own = std::process::id();
+    let of_this = json.as_array().unwrap().iter();
+    let of_this: Vec<_> = of_this.filter(|it| it["pid"] == own).collect();
+    assert_eq!(of_this.len(), 1, "{json}");
+    assert_eq!(of_this[0]["records_waiting"], 0);
+}
+
+/// Three commands that differ in everything that can be asked for.
+fn three() -> (Plant, Home) {
+    let mut plant = Plant::new();
+    let now = plant.now;
+    let of = |host: &str, trace: &str, repository: &str| {
+        [
+            ("host", json!({"name": host})),
+            ("trace_id", json!(trace.repeat(8))),
+            ("session", json!(trace.repeat(8))),
+            (
+                "repository",
+                json!({"root": format!("/src/{repository}"), "name": repository}),
+            ),
+        ]
+    };
+    let usage = |bytes: u64| {
+        let cpu = 0.5;
+        let usage = json!({
+            "peak_memory_bytes": bytes, "user_cpu_seconds": cpu,
+            "system_cpu_seconds": cpu,
+        });
+        ("usage", usage)
+    };
+    let mut pull = of("build-1", "aa01", "main").to_vec();
+    pull.extend([usage(3), ("options", json!({"lock_wait": 1.5}))]);
+    plant.command(now - 3 * DAY, "pull", 1.0, 0, &pull);
+    let mut strip = of("build-2", "bb02", "other").to_vec();
+    strip.extend([
+        usage(9),
+        ("user", json!("alice")),
+        ("hg_version", json!("7.2.4")),
+        ("command", json!("strip")),
+        ("options", json!({"lock_wait": 0.5})),
+    ]);
+    let line = "--config x=y stri -r 3";
+    plant.command(now - 2 * HOUR, line, 20.0, 0, &strip);
+    let mut push = of("build-1", "cc03", "main").to_vec();
+    let error = json!({
+        "error": "refused", "error_type": "HookAbort", "lock_wait": 9.0,
+    });
+    push.extend([usage(5), ("options", error)]);
+    plant.command(now - 60, "push", 5.0, 255, &push);
+    let hook = json!({
+        "duration": 0.5, "hook": {"name": "precommit.lint", "command": "lint"},
+        "process": {"pid": 1, "executable": "/hg", "command": "hook"},
+    });
+    plant.add(now - 60, "exthook", hook);
+    let home = Home::new(&plant);
+    (plant, home)
+}
+
+#[test]
+fn each_filter_and_order_of_the_help_works() {
+    let (_, home) = three();
+    for (arguments, expected) in [
+        ("", "pull strip push"),
+        ("--since 2d", "strip push"),
+        ("--since '3 hours ago'", "strip push"),
+        ("--since 1h --until today", "push"),
+        ("--until 1d", "pull"),
+        ("--command strip", "strip"),
+        ("--command 'strip*'", "strip"),
+        ("--command pull --command push", "pull push"),
+        ("--repo main", "pull push"),
+        ("--repo '/src/oth*'", "strip"),
+        ("--user alice", "strip"),
+        ("--host 'build-?' --host nosuch", "pull strip push"),
+        ("--host build-2", "strip"),
+        ("--hg-version '7.*'", "strip"),
+        ("--failed", "push"),
+        ("--slower 5", "strip push"),
+        ("--error-type 'Hook*'", "push"),
+        ("--trace bb", "strip"),
+        ("--session cc03", "push"),
+        ("--hook 'precommit*'", "hook"),
+        ("--event exthook", "hook"),
+        ("--event '*'", "pull strip push hook"),
+        ("-n 1", "push"),
+        ("--repo main --failed", "push"),
+        ("--sort duration", "pull push strip"),
+        ("--sort peak-memory", "pull push strip"),
+        ("--sort lock-wait -n 2", "pull push"),
+        ("--sort when", "pull strip push"),
+    ] {
+        let command = format!("uilog log -T '{{name}} ' {arguments}");
+        let shown = home.run(&format!("{command} 2>/dev/null"));
+        assert_eq!(shown.trim(), expected, "{command}");
+    }
+    let text = home.run("uilog log --columns exit,user,repository --failed");
+    assert_eq!(text, "255  bob  main\n    refused\n");
+    let text = home.run("uilog log -n 2 2>&1 | head -1");
+    assert_eq!(text, "1 more (-n 0 shows all)\n");
+}
+
+#[test]
+fn new_records_are_followed() {
+    let (mut plant, home) = three();
+    let mut child = home
+        .command("exec uilog log --follow -T '{name}\n'")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!([next(), next(), next()], ["pull", "strip", "push"]);
+    plant.lines.clear();
+    plant.command(plant.now, "clone", 1.0, 0, &[]);
+    let path = home.dir.path().join("log-7.jsonl");
+    let mut file = File::options().append(true).open(path).unwrap();
+    file.write_all(plant.lines.as_bytes()).unwrap();
+    assert_eq!(next(), "clone");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn blackboxes_of_many_repositories_are_read() {
+    let home = Home::new(&Plant::new());
+    let line = |time: &str, user: &str, message: &str| {
+        format!("2026/11/30 {time} {user} @{:040} (7)> {message}\n", 0)
+    };
+    for (repository, seconds) in [("one", 2), ("two", 4)] {
+        let hg = home.dir.path().join(repository).join(".hg");
+        fs::create_dir_all(&hg).unwrap();
+        let text = [
+            line("09:12:40", "alice", "pull"),
+            line("09:12:44", "alice", "incoming exited 1 after 1.00 seconds"),
+            line(
+                "09:12:45",
+                "bob",
+                &format!("pull exited 255 after {seconds}.00 seconds"),
+            ),
+        ];
+        fs::write(hg.join("blackbox.log"), text.concat()).unwrap();
+    }
+    let failed = "uilog log --failed -T '{repository} {name} {user} {exit}\n'";
+    let text = home.run(&format!("{failed} one two"));
+    assert_eq!(text, "one pull bob 255\ntwo pull bob 255\n");
+    let text = home.run("uilog log --stats --by repo --command pull one two");
+    assert_eq!(words(&text, "one")[..4], ["1", "1", "2.00", "s"], "{text}");
+    assert_eq!(words(&text, "two")[..4], ["1", "1", "4.00", "s"], "{text}");
+    let text = home.run("uilog log one/.hg/blackbox.log* --event command -n 0");
+    assert!(text.ends_with("  pull  one\n"), "{text}");
+    let text = home.run("uilog export --format otlp-json one | wc -l");
+    assert_eq!(text.trim(), "3");
+    // Where nothing else is recorded, the repository's own is read.
+    let text = home.run(&format!("rm -r state log-*; cd two; {failed}"));
+    assert_eq!(text, "two pull bob 255\n");
+}
+
+#[test]
+fn records_are_exported_as_a_collector_gets_them() {
+    let (_, home) = three();
+    let text = home.run("uilog export --format otlp-json --failed");
+    let request: Value = serde_json::from_str(&text).unwrap();
+    let span = &request["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["name"], "hg push");
+    assert_eq!(span["status"]["message"], "refused");
+    let text = home.run("uilog export --format otlp-json | wc -l");
+    assert_eq!(text.trim(), "4");
+    let text =
+        home.run("uilog export --format csv --columns name,exit --repo main");
+    assert_eq!(text, "name,exit\npull,0\npush,255\n");
+    let text = home.run(
+        "uilog export --format csv -o x.csv && head -1 x.csv &&
+         ! uilog export --format csv -o x.csv && stat -c %a x.csv",
+    );
+    assert!(text.contains("when,duration,exit,command,name"), "{text}");
+    assert!(text.contains("create x.csv"), "{text}");
+    assert!(text.ends_with("600\n"), "{text}");
+}
+
+#[test]
+fn help_has_examples_and_is_as_wide_as_the_terminal() {
+    let home = Home::new(&Plant::new());
+    for name in ["log", "open", "trace", "export", "history"] {
+        for columns in [60, 80, 100] {
+            let text =
+                home.run(&format!("COLUMNS={columns} uilog {name} --help"));
+            let widest = text.lines().map(|it| it.chars().count()).max();
+            assert!(widest <= Some(columns), "{name} {columns}: {text}");
+            assert!(widest > Some(columns - 20), "{name} {columns}: {text}");
+            assert!(text.contains("\nExamples:\n"), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -406,8 +621,11 @@ fn typos_and_nonsense_say_what_makes_sense() {
             "did you mean 'commandfinish'?",
         ),
         ("! uilog log --columns wehn", "did you mean 'when'?"),
-        ("! uilog log --sort command", "that is no number"),
-        ("! uilog log --since soon", "'soon' is no date: try 7d, 2h"),
+        ("! uilog log --sort command", "not a number or a time"),
+        (
+            "! uilog log --since soon",
+            "'soon' is not a date: try 7d, 2h",
+        ),
         (
             "! uilog log --stats --by repositry",
             "did you mean 'repository'?",

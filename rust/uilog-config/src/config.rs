@@ -1,6 +1,6 @@
 //! Sections and items.
 //!
-//! Knows no files and no trust: what is put in here counts.
+//! Must not know files or trust: every item that is put in here is used.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

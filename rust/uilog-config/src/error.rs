@@ -1,4 +1,4 @@
-//! What keeps a configuration from being read, in Mercurial's words.
+//! Why a configuration cannot be read, in Mercurial's wording.
 
 use std::fmt;
 use std::io;

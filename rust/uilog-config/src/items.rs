@@ -1,6 +1,6 @@
-//! The items that uilog reads: names, defaults, and what makes sense in them.
+//! The items that uilog reads: names, defaults, and valid values.
 //!
-//! They are written down in `items.toml`, and nowhere else.
+//! `items.toml` is their only definition.
 
 use std::fmt;
 use std::time::Duration;

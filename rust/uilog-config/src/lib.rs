@@ -21,6 +21,7 @@
 //! - Extensions are not loaded, so what they change in Mercurial's
 //!   configuration at run time is not seen.
 
+pub mod brake;
 mod config;
 pub mod date;
 mod environment;

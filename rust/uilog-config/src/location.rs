@@ -1,6 +1,7 @@
-//! Where names of `[paths]` and `-R` lead: a URL's scheme, and `path://NAME`.
+//! What names of `[paths]` and `-R` mean: a URL's scheme, and `path://NAME`.
 //!
-//! Knows no file system; what is relative to what is the caller's.
+//! Must not know the file system; the caller decides what relative paths are
+//! relative to.
 
 use std::collections::BTreeMap;
 

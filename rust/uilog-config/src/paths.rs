@@ -1,7 +1,7 @@
-//! The section `[paths]`: what its relative paths are relative to, and where
-//! its names lead.
+//! The section `[paths]`: what its relative paths are relative to, and what its
+//! names mean.
 //!
-//! Reads no file: the configurations are given.
+//! Reads no file: the caller passes in the configurations.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! One file with all that it includes.
+//! Reads one file with all files that it includes.
 
 use std::fs;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! The syntax of one hgrc file: bytes in, statements with spans out.
 //!
-//! Knows no file system, no sections' meaning and no other file. Takes no
-//! memory and time in proportion to the input.
+//! Must not know the file system, the meaning of sections, or other files.
+//! Memory and time are proportional to the input.
 
 // hg: config.config.parse, whose regular expressions each function names
 

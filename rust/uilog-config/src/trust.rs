@@ -1,4 +1,4 @@
-//! Whose files are trusted.
+//! Which files are trusted.
 
 use std::collections::HashSet;
 use std::fs::Metadata;

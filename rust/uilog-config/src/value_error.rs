@@ -1,4 +1,4 @@
-//! What is said of a value that is not of the type it ought to be.
+//! The error for a value that does not have the required type.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Spans of time as people name them: `7d`, `last week`, hg's dates.
+//! Time spans as people write them: `7d`, `last week`, hg's dates.
 //!
 //! Responsible for the first and the last moment of a span. The current time
 //! and the local zone are parameters. Must not know what happened then.
@@ -66,7 +66,7 @@ pub fn span(text: &str, clock: &Clock<'_>) -> Result<Span, String> {
         Some((first.seconds, bound(Rounding::Last)?.seconds))
     });
     let (first, last) =
-        span.ok_or_else(|| format!("'{text}' is no date: try {EXAMPLES}"))?;
+        span.ok_or_else(|| format!("'{text}' is not a date: try {EXAMPLES}"))?;
     Ok(Span {
         from: first.saturating_mul(MICROS),
         to: last.saturating_mul(MICROS).saturating_add(MICROS - 1),

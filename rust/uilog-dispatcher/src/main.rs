@@ -21,9 +21,9 @@ use std::process::Stdio;
 
 use scripts_only::ScriptsOnly;
 use uilog_channel::journal;
-use uilog_core::dispatch;
-use uilog_core::dispatch::Callbacks;
-use uilog_core::stderr;
+use uilog_dispatcher::serve;
+use uilog_dispatcher::serve::Callbacks;
+use uilog_dispatcher::stderr;
 #[cfg(target_os = "linux")]
 use uilog_sys::foreground;
 
@@ -51,15 +51,15 @@ fn run() -> i32 {
                 name_of,
             };
             let records = Box::<ScriptsOnly>::default();
-            dispatch::run_by_standard(records, callbacks)
+            serve::run_by_standard(records, callbacks)
                 .map_err(|error| format!("dispatch: {error}"))
         }
         Some(stderr::ARGUMENT) => keep_stderr().map_err(|error| {
             format!("stderr: this is started by itself: {error}")
         }),
         _ => Err(
-            "this is started by hg, and runs the scripts of its events; \
-                  there is no use for it by hand"
+            "hg starts this to run the scripts of its events; it is not for \
+             use by hand"
                 .to_owned(),
         ),
     };

@@ -31,7 +31,7 @@ impl RecordDelivery for ScriptsOnly {
         let loss = (count > 0).then(|| RecordLoss {
             sink: "*".to_owned(),
             count,
-            reason: "uilog-dispatcher knows no sinks".to_owned(),
+            reason: "uilog-dispatcher does not support sinks".to_owned(),
         });
         Ok(DeliveryResults {
             done: count,

@@ -15,10 +15,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_core::host::Draft;
-use uilog_core::host::Host;
-use uilog_core::installation::Programs;
-use uilog_core::logger::Logger;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::installation::Programs;
+use uilog_logger::logger::Logger;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog-dispatcher");
 

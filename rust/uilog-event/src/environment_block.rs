@@ -1,11 +1,14 @@
-//! A process's environment as one block, `NAME=value` and a NUL each, and the
-//! variables by which processes of ours know each other.
+//! A process's environment as one block (`NAME=value`, each with a NUL), and
+//! the variables that uilog's processes set for each other.
 //!
-//! Knows neither scripts nor events.
+//! Must not know scripts or events.
+
+use std::ffi::CStr;
+use std::iter;
 
 /// The names and values of an environment block.
 pub fn split_environment(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    block.split(|byte| *byte == 0).filter_map(|entry| {
+    entries(block).filter_map(|entry| {
         let at = entry.iter().position(|byte| *byte == b'=')?;
         let (name, value) = entry.split_at(at);
         (!name.is_empty()).then(|| (name, &value[1..]))
@@ -13,10 +16,31 @@ pub fn split_environment(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// The value of `name` in an environment block.
+///
+/// A process that logs a single event asks for some twenty names, so entries
+/// are compared, and not taken apart.
 pub fn lookup<'a>(block: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    split_environment(block)
-        .find(|(key, _)| *key == name)
-        .map(|(_, v)| v)
+    entries(block).find_map(|entry| {
+        let rest = entry.strip_prefix(name)?.strip_prefix(b"=")?;
+        (!name.is_empty()).then_some(rest)
+    })
+}
+
+/// The entries of an environment block, without the NUL after each.
+fn entries(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = block;
+    iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        // The standard library looks for a NUL by words, for any other byte it
+        // does so one by one.
+        let end = CStr::from_bytes_until_nul(rest)
+            .map_or(rest.len(), |entry| entry.count_bytes());
+        let entry = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(entry)
+    })
 }
 
 /// The environment variable by which a script's hg knows its parent session.
@@ -24,3 +48,26 @@ pub const SESSION_VARIABLE: &[u8] = b"UILOG_SESSION";
 
 /// The environment variable that counts how many scripts are around us.
 pub const DEPTH_VARIABLE: &[u8] = b"UILOG_DEPTH";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_found_by_its_whole_name() {
+        let block = b"AB=1\0A=2\0=3\0A=4\0EMPTY=\0NONE\0A\0B=C=D\0LAST=5";
+        let found = |name: &str| lookup(block, name.as_bytes());
+        assert_eq!(found("A"), Some(&b"2"[..]));
+        assert_eq!(found("AB"), Some(&b"1"[..]));
+        assert_eq!(found("EMPTY"), Some(&b""[..]));
+        assert_eq!(found("B"), Some(&b"C=D"[..]));
+        assert_eq!(found("LAST"), Some(&b"5"[..]));
+        for name in ["", "NONE", "LA", "C"] {
+            assert_eq!(found(name), None, "{name}");
+        }
+        assert_eq!(lookup(b"", b"A"), None);
+        let names = split_environment(block).map(|(name, _)| name);
+        let expected = ["AB", "A", "A", "EMPTY", "B", "LAST"];
+        assert!(names.eq(expected.map(str::as_bytes)));
+    }
+}

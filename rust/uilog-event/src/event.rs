@@ -1,7 +1,7 @@
-//! What happened: the event record, independent of where it goes.
+//! The event: what happened, independent of where it is sent.
 //!
-//! Knows nothing of sinks, of Python or of configuration. Text is bytes
-//! throughout, since hg's is.
+//! Must not know sinks, Python or configuration. Text is bytes throughout, as
+//! in hg.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct Event<'a> {
     pub duration: Option<f64>,
     /// hg's process.
     pub pid: u32,
-    /// The login name, as the environment tells it; else from `uid`.
+    /// The login name, if the environment has it; else it follows from `uid`.
     #[serde(borrow)]
     pub user: Option<Text<'a>>,
     /// hg's real user.
@@ -53,8 +53,7 @@ pub struct Event<'a> {
     pub options: Vec<EventOption<'a>>,
     /// How many events of this session had been lost when this was logged.
     pub lost: u64,
-    /// Where in a trace the command or the hook stands within which this
-    /// happened.
+    /// The span of the command or hook within which this happened.
     pub trace: Option<Trace>,
     /// Whether this is the end of the span that `trace` names: a command's or
     /// a hook's.
@@ -64,7 +63,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The full name of the command that it tells of, if it has that option.
+    /// The full name of the command that it is about, if it has that option.
     pub fn canonical_command(&self) -> Option<&[u8]> {
         let mut options = self.options.iter();
         let named = options.find(|it| *it.key == *b"canonical_command")?;
@@ -115,7 +114,7 @@ pub struct Trace {
     pub id: u128,
     /// Its span; 0 outside of commands.
     pub span: u64,
-    /// The span that it is a part of; 0 if there is none.
+    /// The parent span; 0 if there is none.
     pub parent: u64,
     /// The flags that came with the parent.
     pub flags: u8,
@@ -160,7 +159,7 @@ pub enum Value<'a> {
     /// A `float`, as Python prints it.
     #[serde(borrow)]
     Float(Text<'a>),
-    /// `bytes`, in whatever encoding.
+    /// `bytes`, in any encoding.
     #[serde(borrow)]
     Bytes(Text<'a>),
     /// A `str` in UTF-8, or what `str` prints of any other object.

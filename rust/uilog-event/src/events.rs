@@ -1,9 +1,9 @@
-//! The events that Mercurial and its bundled extensions are known to emit,
-//! with a sample of each for whoever wants to try a script.
+//! The events that Mercurial and its bundled extensions are known to emit, each
+//! with a sample for trying a script.
 //!
-//! Any other name will do as well: third-party extensions have their own.
+//! Other names are valid, too: third-party extensions have their own events.
 
-/// An event that somebody is known to emit.
+/// An event that a program is known to emit.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// Its name.

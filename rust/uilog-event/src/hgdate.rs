@@ -1,6 +1,6 @@
-//! Times as hg writes them: strftime and hg's own directives.
+//! Times in hg's formats: strftime and hg's own directives.
 //!
-//! Must not know where a time comes from, nor what it is written into.
+//! Must not know where a time comes from, or what it is written to.
 
 use chrono::DateTime;
 use chrono::Datelike;
@@ -100,8 +100,8 @@ fn write_digits<const N: usize>(mut value: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits);
 }
 
-/// The format with the zone in it, whose directives hg replaces wherever they
-/// stand, even behind a `%`.
+/// The format with the zone filled in. hg replaces these directives everywhere,
+/// even after a `%`.
 fn with_zone(format: &[u8], offset: i32) -> Vec<u8> {
     // hg counts seconds that UTC is ahead, and UTC itself as `+`.
     let sign = if offset < 0 { '-' } else { '+' };

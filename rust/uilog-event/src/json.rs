@@ -1,9 +1,8 @@
-//! The event as one line of JSON: what `EVENT:stdin = json` gives a script.
+//! The event as one line of JSON, for scripts with `EVENT:stdin = json`.
 //!
-//! The format is version [`VERSION`], described in docs/configuration.md.
-//! JSON knows only Unicode, hg only bytes: text that is not UTF-8 is shown
-//! with U+FFFD in place of what is not, and given whole, in base64, under
-//! `base64`.
+//! The format is version [`VERSION`], described in docs/configuration.md. JSON
+//! is Unicode, hg's text is bytes: invalid UTF-8 is replaced by U+FFFD, and
+//! `base64` has the original bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

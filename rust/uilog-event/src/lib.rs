@@ -1,8 +1,8 @@
 //! What an event is: its name, message, options, time, session and trace.
 //!
-//! For everybody who makes, moves or reads events. With them go what hg's
-//! words mean: the events that are known, the names of commands, dates, what a
-//! sink tracks, and the variables by which processes know each other.
+//! For all crates that create, pass on or read events. The crate also knows
+//! Mercurial's terms: its events, the names of commands, dates, which events a
+//! sink tracks, and the variables that uilog's processes set for each other.
 //!
 //! Must not know: queues, sinks, scripts, files, Python.
 
@@ -15,6 +15,7 @@ pub mod events;
 pub mod hgdate;
 pub mod json;
 pub mod rusage;
+pub mod sample;
 pub mod spans;
 pub mod starters;
 pub mod suggest;

@@ -1,4 +1,4 @@
-//! What this process and its children have used.
+//! The resource usage of this process and its children.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,8 +13,8 @@ use nix::sys::time::TimeValLike;
 
 use crate::event::Usage;
 
-/// What the system counts, besides memory and processor time; of children,
-/// what has been waited for.
+/// What the system counts in addition to memory and processor time; for
+/// children, only those that were waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Pages that had to be read.
@@ -58,7 +58,7 @@ impl Counts {
     }
 }
 
-/// All that the system has told at a time.
+/// All numbers of the system at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Used {
     /// Memory and processor time.
@@ -85,13 +85,13 @@ impl Used {
     };
 }
 
-/// Bytes of the unit in which the system tells of memory.
+/// The unit of memory in the system's numbers, in bytes.
 #[cfg(not(target_os = "macos"))]
 const MEMORY_UNIT: u64 = 1024;
 #[cfg(target_os = "macos")]
 const MEMORY_UNIT: u64 = 1;
 
-/// The peak that the system told of when [`begin`] was called.
+/// The peak at the time when [`begin`] was called.
 static AT_FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Looks at what there was before anything is done. What `getrusage` calls the
@@ -103,7 +103,7 @@ pub fn begin() {
     AT_FIRST.store(peak, Ordering::Relaxed);
 }
 
-/// What has been used so far; of children, what has been waited for.
+/// What has been used so far; for children, only those that were waited for.
 pub fn used() -> Used {
     let own = getrusage(UsageWho::RUSAGE_SELF).ok();
     let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
@@ -132,15 +132,15 @@ pub fn used() -> Used {
     }
 }
 
-/// What has been used since `before`. Memory has a peak only for the whole
-/// process.
+/// What has been used since `before`. The peak of memory is known only for the
+/// whole process.
 pub fn since(before: Used) -> Used {
     let Used { usage: now, counts } = used();
     let counts = counts.since(before.counts);
     let before = before.usage;
     let spent = |now: u64, before: u64| now.saturating_sub(before);
     let mut peak = now.peak_memory_bytes;
-    // What has grown since then is our own.
+    // Growth since then is our own.
     if peak <= AT_FIRST.load(Ordering::Relaxed) {
         peak = peak_since_exec().unwrap_or(peak);
     }
@@ -157,8 +157,8 @@ pub fn since(before: Used) -> Used {
     }
 }
 
-/// The most memory that this process has had since its program began, where
-/// the system tells. It takes twenty times as long as `getrusage`.
+/// The peak of memory since this process executed its program, if the system
+/// reports it. It takes twenty times as long as `getrusage`.
 fn peak_since_exec() -> Option<u64> {
     let mut status = [0; 4096];
     let mut file = File::open("/proc/self/status").ok()?;

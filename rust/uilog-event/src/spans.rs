@@ -27,12 +27,13 @@ pub enum Activity {
     PythonHook,
 }
 
-/// Where what begins now stands.
+/// The parent of a span that begins now.
 #[derive(Clone, Copy, Debug)]
 pub struct ParentContext {
     /// What the environment names.
     pub environment: Option<Context>,
-    /// Whether the environment is this thread's: it is told what begins.
+    /// Whether the environment belongs to this thread, so that a new span must
+    /// be put there.
     pub owns_environment: bool,
 }
 
@@ -187,8 +188,8 @@ impl Spans {
         self.command().noted = Some(number);
     }
 
-    /// The innermost command of this thread: the outermost one may run since
-    /// before anybody could tell.
+    /// The innermost command of this thread. The outermost one may have begun
+    /// before uilog was loaded.
     fn command(&mut self) -> &mut Entry {
         let last = self.open.iter().rposition(Entry::is_own_command);
         let index = last.unwrap_or_else(|| {
@@ -234,8 +235,8 @@ impl Spans {
             return around.environment;
         };
         let context = own.trace.context();
-        // Whoever has changed the environment since then stands nearer. Of
-        // another thread's environment that cannot be told.
+        // A `TRACEPARENT` that was changed since then takes precedence. For
+        // another thread's environment that is unknown.
         let is_ours = own.owns_environment && around.owns_environment;
         let nearer = around.environment.filter(|_| is_ours);
         Some(nearer.unwrap_or(context))
@@ -298,8 +299,8 @@ impl Spans {
         self.open.iter().rfind(|it| it.is_own_command())?.used
     }
 
-    /// The repository of the command that runs. One that is aborted before it
-    /// has begun, as in a server, has none, whatever runs around it.
+    /// The repository of the running command. A command that is aborted before
+    /// it has begun, as in a server, has none, even if others enclose it.
     pub fn root(&self) -> Option<&[u8]> {
         self.nearest(|it| {
             (it.kind == Activity::Command).then_some(it.root.as_deref())
@@ -318,8 +319,8 @@ impl Spans {
             open.filter(move |it| it.thread == thread)
         };
         if of(this).any(Entry::is_own) {
-            // A command of a server that has forked for it is none of what
-            // that server does itself.
+            // A command of a server's forked child is not a part of the
+            // server's own command.
             return of(this).filter(|it| it.is_own()).find_map(&has);
         }
         let first = self.open.first()?.thread;

@@ -1,19 +1,19 @@
-//! Who is at work: a CI job, an editor or a coding agent, by the variables that
-//! they set for what they start; else a person, if there is a terminal.
+//! Who runs hg: a CI job, an editor or a coding agent, by the variables that
+//! they set for their child processes; else a person, if there is a terminal.
 //!
-//! All that is known of them is in this one table, each with its source.
-//! Nothing is guessed: a variable that people set themselves, such as `CI`, or
-//! that an editor leaves in its terminals, where people work, decides nothing.
-//! Which run of a pipeline it is, uilog-sinks tells.
+//! This table has all facts about them, each with its source. Nothing is
+//! guessed: variables that people set themselves, such as `CI`, or that an
+//! editor sets in its terminals, where people work, are not used. uilog-sinks
+//! knows the run of a pipeline.
 
 use crate::environment_block::lookup;
 
-/// Who has started hg.
+/// The program that has started hg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Starter {
     /// `agent`, `ci`, `editor` or `person`.
     pub kind: &'static str,
-    /// What it is called; a person has no name here.
+    /// Its name; a person has none here.
     pub name: Option<&'static str>,
 }
 
@@ -89,7 +89,7 @@ const KNOWN: &[Known] = &[
     known(Ci, "appveyor", ("APPVEYOR", Some("True")), UILOG_CI),
     known(Ci, "drone", ("DRONE", Some("true")), UILOG_CI),
     known(Ci, "woodpecker", ("CI", Some("woodpecker")), UILOG_CI),
-    // A variable of its own, for people's shells have JENKINS_URL as well.
+    // Not JENKINS_URL, which people's shells also have.
     known(Ci, "jenkins", ("JENKINS_HOME", None), UILOG_CI),
     // Set in the editor's terminals, too: those have a terminal.
     known(Editor, "emacs", ("INSIDE_EMACS", None),
@@ -99,8 +99,8 @@ const KNOWN: &[Known] = &[
         "https://neovim.io/doc/user/builtin.html, jobstart-env"),
 ];
 
-/// Who has started a process with this environment, a block; `None` if that is
-/// not known.
+/// The program that has started a process with this environment, a block;
+/// `None` if that is unknown.
 pub fn of(environment: &[u8], terminal: Terminal) -> Option<Starter> {
     let has = |(name, value): (&str, Option<&str>)| {
         let found = lookup(environment, name.as_bytes());

@@ -1,7 +1,7 @@
 //! Suggestions for misspelled names.
 
-/// The candidate that is nearest to a name that is none of them, if one is
-/// near.
+/// The candidate that is most similar to a name which is not a candidate, if
+/// one is similar.
 pub fn meant<'a>(
     name: &[u8],
     candidates: impl Iterator<Item = &'a str>,
@@ -21,8 +21,8 @@ pub fn did_you_mean(meant: &str) -> String {
     format!("did you mean '{meant}'?")
 }
 
-/// What to say of a name that is none of the candidates: which one may have
-/// been meant, else all of them, which are called `what`.
+/// Advice for a name that is not a candidate: a similar candidate, else all of
+/// them, which are called `what`.
 pub fn advice<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str> + Clone,

@@ -8,28 +8,28 @@ use std::fmt;
 use crate::environment_block::lookup;
 use crate::event::Trace;
 
-/// The variable by which programs tell what they are a part of.
+/// The variable with a process's parent span.
 pub const VARIABLE: &[u8] = b"TRACEPARENT";
 
-/// The variable by which `uilog run` tells the same to hg. It may not change
-/// [`VARIABLE`]: when it starts its command it does not know yet whether
-/// anybody will hear of its span. So it names the other variable's value as
-/// well, and where that is no longer the same, somebody nearer has set it.
+/// The variable by which `uilog run` passes its span to hg. It must not change
+/// [`VARIABLE`], because it does not know when it starts its command whether
+/// there is a sink for its span. So this variable also contains the value of
+/// [`VARIABLE`]: if that has changed since, it takes precedence.
 pub const RUN_VARIABLE: &str = "UILOG_TRACE";
 
-/// What stands between the two in [`RUN_VARIABLE`].
+/// Separates the two values in [`RUN_VARIABLE`].
 const SEPARATOR: u8 = b' ';
 
-/// The variable by which they tell, beside that, what vendors have to say of
-/// the trace: it goes with [`VARIABLE`] and means nothing without.
+/// The variable with vendors' data about the trace. It belongs to [`VARIABLE`],
+/// and has no meaning without it.
 pub const STATE_VARIABLE: &[u8] = b"TRACESTATE";
 
-/// The flag that says that somebody keeps the trace.
+/// The flag that the trace is recorded.
 const SAMPLED: u8 = 1;
 /// The flag that says that the trace's id is random.
 const RANDOM: u8 = 2;
-/// The flags that have a meaning; others are not handed on.
-// W3C Trace Context, level 2, section 3.2.2.5: the rest must be set to zero
+/// The flags that have a meaning; others are not passed on. W3C Trace Context,
+/// level 2, section 3.2.2.5: the rest must be set to zero
 const KNOWN_FLAGS: u8 = SAMPLED | RANDOM;
 
 /// A span that others can be a part of.
@@ -75,7 +75,7 @@ impl fmt::Display for Context {
     }
 }
 
-/// Lower-case hexadecimal digits, as many as said.
+/// Exactly `digits` lower-case hexadecimal digits.
 fn hex(text: &str, digits: usize) -> Option<u128> {
     let is_digit =
         |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -118,9 +118,8 @@ impl TraceVariables<'_> {
         }
     }
 
-    /// What `uilog run` has given to a process with this environment: its own
-    /// span, and what that is a part of. None if somebody nearer has said
-    /// more.
+    /// The span of `uilog run` in a process's environment, and its parent. None
+    /// if [`VARIABLE`] has been changed since.
     fn given(self) -> Option<(Context, Option<Context>)> {
         let value = self.run?;
         let at = value.iter().position(|byte| *byte == SEPARATOR)?;
@@ -143,7 +142,7 @@ impl TraceVariables<'_> {
     }
 }
 
-/// What `uilog run` tells its command in [`RUN_VARIABLE`].
+/// The value of [`RUN_VARIABLE`] for the command of `uilog run`.
 pub fn run_value(trace: Trace, environment: &[u8]) -> Vec<u8> {
     let mut value = trace.context().to_string().into_bytes();
     value.push(SEPARATOR);
@@ -153,8 +152,8 @@ pub fn run_value(trace: Trace, environment: &[u8]) -> Vec<u8> {
 }
 
 impl Trace {
-    /// That of a command within `around`; a trace of its own, called `id`, if
-    /// there is nothing around it. `span` is not 0.
+    /// The trace of a command within `around`; without that, a new trace with
+    /// the ID `id`. `span` is not 0.
     pub fn begin(around: Option<Context>, id: u128, span: u64) -> Self {
         match around {
             Some(around) => Self {
@@ -172,7 +171,8 @@ impl Trace {
         }
     }
 
-    /// That of an event outside of any command: it belongs to what is around.
+    /// The trace of an event outside of any command: it belongs to the
+    /// enclosing span.
     pub fn outside(around: Context) -> Self {
         Self {
             id: around.id,

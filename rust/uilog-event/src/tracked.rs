@@ -1,7 +1,7 @@
-//! Which events somebody wants, as `track` and `ignore` say.
+//! Which events a sink tracks, by its options `track` and `ignore`.
 
-/// The events that somebody wants: a few names, compared one by one, which
-/// takes less time than to hash one of them.
+/// The events that a sink tracks: a few names, compared one by one, which is
+/// faster than hashing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tracked {
     all: bool,

@@ -1,9 +1,8 @@
-//! What has become slower, or fails more often, from one set of commands to
-//! another.
+//! What has become slower, or fails more often, between two sets of commands.
 //!
-//! Responsible for the judgement on each group: a change counts only if chance
-//! would hardly make it, however many groups are looked at. Must not know how
-//! that is shown, or what the two sets are.
+//! Responsible for deciding about each group: a change is reported only if it
+//! is unlikely to be chance, however many groups are compared. Must not know
+//! how that is shown, or what the two sets are.
 
 use std::collections::BTreeSet;
 
@@ -31,6 +30,18 @@ pub enum Change {
     FailsMore,
     /// It fails less often.
     FailsLess,
+}
+
+impl Change {
+    /// A word for people and programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Slower => "slower",
+            Self::Faster => "faster",
+            Self::FailsMore => "fails more",
+            Self::FailsLess => "fails less",
+        }
+    }
 }
 
 /// One group, before and after.
@@ -200,7 +211,7 @@ mod tests {
             (0..count)
                 .map(|_| {
                     let seconds = median * (0.15 * self.normal()).exp();
-                    Sample::of(seconds, self.uniform() < 0.02)
+                    Sample::of(Some(seconds), self.uniform() < 0.02)
                 })
                 .collect()
         }
@@ -265,7 +276,8 @@ mod tests {
             all.insert("same".into(), random.durations(3.0, 500));
             all.insert("few".into(), random.durations(3.0 * factor, 3));
             all.insert("faster".into(), random.durations(3.0 / factor, 500));
-            let failing = (0..200).map(|it| Sample::of(1.0, fails && it < 60));
+            let failing =
+                (0..200).map(|it| Sample::of(Some(1.0), fails && it < 60));
             all.insert("failing".into(), failing.collect());
             all
         };

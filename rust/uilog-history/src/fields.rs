@@ -1,4 +1,4 @@
-//! What a record can be asked for by name: columns, keywords, what to sort by.
+//! The fields of a record by name: for columns, keywords and sorting.
 //!
 //! Responsible for the names, and for the value of each. Must not know how a
 //! value is shown.

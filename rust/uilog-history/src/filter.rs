@@ -1,8 +1,7 @@
 //! Which records are wanted.
 //!
-//! Responsible for judging a record, and for telling of most lines that they
-//! hold none that is wanted before they are parsed. Must not know where lines
-//! come from.
+//! Responsible for testing a record, and for recognizing unwanted lines before
+//! they are parsed. Must not know where lines come from.
 
 use memchr::memmem;
 use memchr::memmem::Finder;

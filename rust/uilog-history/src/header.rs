@@ -1,9 +1,8 @@
-//! The beginning of a line, read without reading the line.
+//! Reads the beginning of a line without parsing the whole line.
 //!
-//! Responsible for passing over lines fast: uilog writes the fields of a
-//! record in one order, so event, time and duration of its own lines are found
-//! without a parser. Any other line is for the parser to read. Must not know
-//! what is asked for.
+//! Responsible for skipping lines fast: uilog writes the fields of a record in
+//! one order, so event, time and duration are found without a parser. All other
+//! lines are parsed. Must not know what is wanted.
 
 use memchr::memchr;
 

@@ -1,12 +1,13 @@
-//! Answers to questions about what was logged.
+//! Answers questions about what was logged.
 //!
 //! Reads records as sinks `file:` write them (docs/schema.md), one or many
-//! files, without an index and without another format: [`scan`] reads all
-//! processors at a time, [`filter`] keeps out what nobody has asked for before
-//! it is parsed. Shows nothing: that is the binary's affair.
+//! files, and blackboxes, without an index or another format: [`scan`] reads with
+//! all processors, and [`filter`] skips unwanted records before they are parsed.
+//! Must not know arguments or output.
 
 #![deny(missing_docs)]
 
+pub mod blackbox;
 pub mod compare;
 pub mod fields;
 pub mod filter;
@@ -15,6 +16,7 @@ pub mod open;
 pub mod places;
 pub mod rank;
 pub mod record;
+pub mod report;
 pub mod scan;
 pub mod stats;
 pub mod trace;

@@ -1,15 +1,20 @@
 //! Commands that have begun and have not ended.
 //!
 //! Responsible for finding them among records and processes of this machine,
-//! and for what they wait for, as far as the system tells: what they have
-//! started, and who holds their repository's locks. Changes nothing, and waits
-//! for nobody. Must not know how that is shown.
+//! and for what they wait for, as far as the system shows: their child
+//! processes, and the holders of their repository's locks. Read-only; never
+//! blocks. Must not know how that is shown.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+
+use uilog_channel::phase;
+use uilog_channel::running_hg;
+use uilog_event::event::Value;
+use uilog_sinks::redact;
 
 use crate::filter::Filters;
 use crate::filter::Query;
@@ -62,6 +67,72 @@ pub struct Open {
     pub waits_for_lock: bool,
     /// What it has started, with the depth and the process.
     pub children: Vec<(usize, u64, String)>,
+    /// What it says that it does at the moment.
+    pub phase: Option<Phase>,
+}
+
+/// What a command does at the moment, if that may take long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phase {
+    /// `lock`, `wire`, `hook`, `editor`, `mergetool` or `program`.
+    pub kind: String,
+    /// In words.
+    pub text: String,
+    /// Of a lock the process that holds it, if that is one of this machine.
+    pub holder: Option<u64>,
+}
+
+impl Phase {
+    /// What hg has said; `host` is this machine.
+    fn of(phase: &phase::Phase<'_>, host: &str) -> Self {
+        let option = |name: &str| {
+            let mut all = phase.options.iter();
+            let found = all.find(|it| *it.key == *name.as_bytes())?;
+            match &found.value {
+                Value::Int(text)
+                | Value::Float(text)
+                | Value::Bytes(text)
+                | Value::Str(text) => {
+                    let text = String::from_utf8_lossy(&text.0);
+                    Some(text.into_owned()).filter(|it| !it.is_empty())
+                }
+                Value::Null | Value::Bool(_) => None,
+            }
+        };
+        let kind = String::from_utf8_lossy(&phase.kind.0).into_owned();
+        let mut holder = None;
+        let mut words = match kind.as_str() {
+            "lock" => {
+                let is_here =
+                    option("holder_host").is_some_and(|it| it == host);
+                let pid = option("holder_pid").and_then(|it| it.parse().ok());
+                holder = pid.filter(|_| is_here);
+                let lock =
+                    option("lock").unwrap_or_else(|| "a lock".to_owned());
+                vec![format!("waits for {lock}")]
+            }
+            "wire" => vec!["waits for another repository".to_owned()],
+            "hook" => vec!["runs a hook".to_owned()],
+            "editor" => vec!["waits for an editor".to_owned()],
+            "mergetool" => vec!["waits for a merge tool".to_owned()],
+            _ => vec!["waits for a program".to_owned()],
+        };
+        let more = [
+            ("holder", "held by"),
+            ("holder_command", "which runs"),
+            ("wire_command", "command"),
+            ("url", "at"),
+            ("hook", "named"),
+        ];
+        for (name, before) in more {
+            words.extend(option(name).map(|it| format!("{before} {it}")));
+        }
+        Self {
+            kind,
+            text: words.join(" "),
+            holder,
+        }
+    }
 }
 
 /// A command's beginning, and the last that was heard of it.
@@ -78,43 +149,70 @@ struct Seen {
     heard: HashMap<String, (i64, String)>,
 }
 
+/// Keeps up with the commands of this machine.
+#[derive(Debug)]
+pub struct Watch {
+    seen: Seen,
+    /// Its name.
+    host: String,
+}
+
 /// The commands of this machine, the oldest first. `host` is its name.
 pub fn find(sources: &[Source], host: &str) -> (Vec<Open>, Problems) {
-    // What is to be found is not known before all has been read.
-    let query = Query::new(Filters::default());
-    let each = |seen: &mut Seen, found: Found<'_>| {
-        let record = &found.record;
-        if record.host.name.as_str() == host {
-            seen.add(record, found.time);
-        }
-    };
-    let (states, problems) = scan::scan(sources, &query, each);
-    let mut all = Seen::default();
-    for state in states {
-        all.begun.extend(state.begun);
-        all.ended.extend(state.ended);
-        for (span, heard) in state.heard {
-            let latest = all.heard.entry(span).or_default();
-            if latest.0 < heard.0 {
-                *latest = heard;
-            }
+    let mut watch = Watch::new(host);
+    let problems = watch.read(sources, &vec![0; sources.len()]);
+    (watch.commands(&[]), problems)
+}
+
+impl Watch {
+    /// Of a machine of this name, which is this one.
+    pub fn new(host: &str) -> Self {
+        Self {
+            seen: Seen::default(),
+            host: host.to_owned(),
         }
     }
-    let processes = Processes::read();
-    let mut open: Vec<_> = all
-        .begun
-        .into_iter()
-        .filter(|(span, _)| !all.ended.contains(span))
-        .filter_map(|(span, begin)| {
-            let mut open = begin.open;
-            if let Some((_, event)) = all.heard.get(&span) {
-                open.last_event.clone_from(event);
+
+    /// Reads records, each source from its place on.
+    pub fn read(&mut self, sources: &[Source], from: &[u64]) -> Problems {
+        // What is to be found is not known before all has been read.
+        let query = Query::new(Filters::default());
+        let each = |seen: &mut Seen, found: Found<'_>| {
+            let record = &found.record;
+            if record.host.name.as_str() == self.host {
+                seen.add(record, found.time);
             }
-            processes.complete(open, begin.heard)
-        })
-        .collect();
-    open.sort_by_key(|it| (it.start, it.pid));
-    (open, problems)
+        };
+        let (states, problems) = scan::scan_from(sources, from, &query, each);
+        for state in states {
+            self.seen.merge(state);
+        }
+        self.seen.forget_ended();
+        problems
+    }
+
+    /// The commands that run now, the oldest first; `processes` are others of
+    /// which a queue tells that they are hg, whether or not they were recorded.
+    pub fn commands(&self, processes: &[u64]) -> Vec<Open> {
+        let system = Processes::read(&self.host);
+        let begun = self.seen.begun.iter();
+        let mut open: Vec<_> = begun
+            .filter_map(|(span, begin)| {
+                let mut open = begin.open.clone();
+                if let Some((_, event)) = self.seen.heard.get(span) {
+                    open.last_event.clone_from(event);
+                }
+                system.complete(open, begin.heard)
+            })
+            .collect();
+        for pid in processes {
+            if !open.iter().any(|it| it.pid == *pid) {
+                open.extend(system.unrecorded(*pid));
+            }
+        }
+        open.sort_by_key(|it| (it.start, it.pid));
+        open
+    }
 }
 
 impl Seen {
@@ -145,10 +243,33 @@ impl Seen {
             }
             _ => {}
         }
-        let latest = self.heard.entry(span.to_owned()).or_default();
+        self.hear(span.to_owned(), time, record.event.as_str());
+    }
+
+    fn hear(&mut self, span: String, time: i64, event: &str) {
+        let latest = self.heard.entry(span).or_default();
         if latest.0 <= time {
-            *latest = (time, record.event.as_str().to_owned());
+            *latest = (time, event.to_owned());
         }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.begun.extend(other.begun);
+        self.ended.extend(other.ended);
+        for (span, (time, event)) in other.heard {
+            self.hear(span, time, &event);
+        }
+    }
+
+    /// Keeps only what has begun and has not ended.
+    fn forget_ended(&mut self) {
+        let Self {
+            begun,
+            ended,
+            heard,
+        } = self;
+        begun.retain(|span, _| !ended.contains(span));
+        heard.retain(|span, _| begun.contains_key(span));
     }
 }
 
@@ -159,6 +280,8 @@ struct Processes {
     children: BTreeMap<u64, Vec<u64>>,
     uptime: f64,
     now: i64,
+    /// The name of this machine.
+    host: String,
 }
 
 /// A line of /proc/PID/stat.
@@ -171,7 +294,7 @@ struct Stat {
 }
 
 impl Processes {
-    fn read() -> Self {
+    fn read(host: &str) -> Self {
         let uptime = fs::read_to_string("/proc/uptime").ok();
         let uptime =
             uptime.and_then(|it| it.split(' ').next()?.parse::<f64>().ok());
@@ -181,6 +304,7 @@ impl Processes {
         let mut processes = Self {
             uptime: uptime.unwrap_or(0.0),
             now,
+            host: host.to_owned(),
             ..Self::default()
         };
         let Ok(entries) = fs::read_dir("/proc") else {
@@ -206,6 +330,36 @@ impl Processes {
         if stat.state == 'Z' || age + ROUNDED < since {
             return None;
         }
+        let hg = u32::try_from(open.pid).ok().and_then(running_hg::of);
+        let phase = hg.and_then(|it| it.phase);
+        open.phase = phase.map(|it| Phase::of(&it, &self.host));
+        self.look_at(&mut open, &stat);
+        Some(open)
+    }
+
+    /// A command that no record tells of; none if the process runs none.
+    fn unrecorded(&self, pid: u64) -> Option<Open> {
+        let stat = stat(pid)?;
+        let hg = running_hg::of(u32::try_from(pid).ok()?)?;
+        let phase = hg.phase.map(|it| Phase::of(&it, &self.host));
+        let cwd = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        let mut dirs = cwd.iter().flat_map(|it| it.ancestors());
+        let root = dirs.find(|it| it.join(".hg").is_dir());
+        let mut open = Open {
+            pid,
+            command: redact::shown(&hg.command?),
+            root: root.map_or_else(String::new, |it| it.display().to_string()),
+            start: hg.began?,
+            last_event: "command".to_owned(),
+            phase,
+            ..Open::default()
+        };
+        self.look_at(&mut open, &stat);
+        Some(open)
+    }
+
+    /// Adds what the system tells of a process.
+    fn look_at(&self, open: &mut Open, stat: &Stat) {
         open.state = state(stat.state);
         if !open.root.is_empty() {
             for (name, path) in LOCKS {
@@ -221,10 +375,15 @@ impl Processes {
             }
         }
         self.add_children(open.pid, 0, &mut open.children);
-        open.waits_for_lock = !open.held_by_others.is_empty()
-            && open.children.is_empty()
-            && naps(open.pid);
-        Some(open)
+        // An hg that says what it does need not be guessed at.
+        open.waits_for_lock = match &open.phase {
+            Some(phase) => phase.kind == "lock",
+            None => {
+                !open.held_by_others.is_empty()
+                    && open.children.is_empty()
+                    && naps(open.pid)
+            }
+        };
     }
 
     fn add_children(

@@ -1,21 +1,27 @@
-//! Which files hold records.
+//! Which files contain records.
 //!
-//! Responsible for finding those that a sink `file:` has written, whatever
-//! dates are in their names and however often they were rotated. Must not know
-//! what is in them.
+//! Responsible for finding all files of a sink `file:`, whatever dates are in
+//! their names and however often they were rotated, and the blackboxes of
+//! repositories. Must not know what is in
+//! them.
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_blackbox::dates::DateFormat;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::target::Target;
 use uilog_sinks::template::Template;
 
+use crate::blackbox;
 use crate::scan::Source;
 
 /// The ending of files with records, in a directory that somebody names.
 const ENDING: &str = ".jsonl";
+
+/// The blackbox in a repository, below its root.
+const BLACKBOX: &str = ".hg/blackbox.log";
 
 /// The files of a history, which may not have begun.
 pub fn of_history(dir: &Path) -> Vec<PathBuf> {
@@ -43,9 +49,19 @@ pub fn of_template(template: &Template) -> Vec<PathBuf> {
     files
 }
 
-/// The files that a path stands for: itself, or of a directory those in it
-/// that end with `.jsonl`, and their old ones.
+/// The blackbox of a repository, if it has one.
+pub fn of_repository(root: &Path) -> Option<PathBuf> {
+    let path = root.join(BLACKBOX);
+    path.is_file().then_some(path)
+}
+
+/// The files that a path stands for: itself; of a repository its blackbox; of
+/// another directory the files in it that end with `.jsonl`, and their old
+/// ones.
 pub fn of_path(path: &Path) -> Vec<PathBuf> {
+    if let Some(blackbox) = of_repository(path) {
+        return vec![blackbox];
+    }
     let Ok(entries) = fs::read_dir(path) else {
         return vec![path.to_owned()];
     };
@@ -72,25 +88,69 @@ fn is_of_records(name: &str) -> bool {
     base.ends_with(ENDING)
 }
 
-/// Opens files, each once, whatever its names; and what could not be opened.
-/// What has gone meanwhile was rotated away, and is no problem.
+/// What has been opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Texts with records.
+    pub sources: Vec<Source>,
+    /// What cannot be read, and why.
+    pub problems: Vec<(PathBuf, String)>,
+    /// How many of the sources are blackboxes.
+    pub blackboxes: u64,
+}
+
+/// Opens files, each once, whatever its names. What has gone meanwhile was
+/// rotated away, and is no problem. `format` tells how blackboxes write dates;
+/// without it, they are left out.
 pub fn open(
     paths: impl IntoIterator<Item = PathBuf>,
-) -> (Vec<Source>, Vec<(PathBuf, String)>) {
-    let mut sources: Vec<Source> = Vec::new();
-    let mut problems = Vec::new();
+    format: Option<&DateFormat>,
+) -> Opened {
+    let mut opened = Opened::default();
     let mut known = std::collections::HashSet::new();
     for path in paths {
-        match Source::open(&path) {
-            Ok(source) => {
-                if source.id().is_none_or(|id| known.insert(id)) {
-                    sources.push(source);
-                }
+        let source = match Source::open(&path) {
+            Ok(source) => source,
+            Err(error) => {
+                opened.problems.push((path, error.to_string()));
+                continue;
             }
-            Err(error) => problems.push((path, error.to_string())),
+        };
+        if source.id().is_some_and(|id| !known.insert(id)) {
+            continue;
+        }
+        match source.is_blackbox() {
+            Ok(false) => opened.sources.push(source),
+            Ok(true) => {
+                let Some(format) = format else { continue };
+                opened.add_blackbox(&path, format);
+            }
+            Err(error) => opened.problems.push((path, error.to_string())),
         }
     }
-    (sources, problems)
+    opened
+}
+
+impl Opened {
+    fn add_blackbox(&mut self, path: &Path, format: &DateFormat) {
+        let read = match blackbox::read(path, format.clone()) {
+            Ok(read) => read,
+            Err(error) => {
+                let problem = (path.to_owned(), error.to_string());
+                self.problems.push(problem);
+                return;
+            }
+        };
+        if read.undated > 0 {
+            let why = format!(
+                "{} of its events have a date that cannot be read",
+                read.undated
+            );
+            self.problems.push((path.to_owned(), why));
+        }
+        self.sources.push(read.records);
+        self.blackboxes += 1;
+    }
 }
 
 #[cfg(test)]
@@ -110,9 +170,9 @@ mod tests {
             .collect();
         assert_eq!(names, ["a.jsonl", "a.jsonl.1"]);
         let again = files.iter().chain(&files).cloned();
-        assert_eq!(open(again).0.len(), 2);
+        assert_eq!(open(again, None).sources.len(), 2);
         let missing = dir.path().join("x");
         assert_eq!(of_path(&missing), std::slice::from_ref(&missing));
-        assert_eq!(open([missing]).1.len(), 1);
+        assert_eq!(open([missing], None).problems.len(), 1);
     }
 }

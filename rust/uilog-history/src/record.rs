@@ -1,9 +1,9 @@
-//! A record, as far as questions are asked about it.
+//! A record, with the fields that questions need.
 //!
-//! Responsible for reading a line of what sinks `file:` write (docs/schema.md)
-//! without copying its texts, and for what follows from its fields: whether it
-//! tells of a failure, and why. A field of an unexpected type counts as
-//! missing. Must not know where a line comes from, or who asks.
+//! Responsible for parsing a line of a sink `file:` (docs/schema.md) without
+//! copying its texts, and for what follows from its fields: whether the command
+//! failed, and why. A field of an unexpected type counts as missing. Must not
+//! know where a line comes from, or who asks.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
-//! Reads files of records, all processors at a time.
+//! Reads files of records, with all processors.
 //!
-//! Responsible for cutting files into blocks, for whole lines, and for what
-//! could not be read. A block is read into memory and not mapped: a file that
-//! somebody cuts off meanwhile would end the process, and reading what is in
-//! the system's cache takes no longer. Must not know what is asked for.
+//! Responsible for dividing files into blocks, for whole lines, and for what
+//! could not be read. A block is read into memory and not mapped: if the file
+//! were truncated meanwhile, a mapping would end the process, and reading
+//! cached data is as fast. Must not know what is wanted.
 
 use std::fs::File;
 use std::io;
@@ -17,6 +17,7 @@ use std::thread;
 
 use memchr::memchr;
 use memchr::memrchr;
+use uilog_blackbox::line;
 use uilog_sys::foreign_file;
 
 use crate::filter;
@@ -28,6 +29,8 @@ use crate::record::Unreadable;
 const BLOCK: u64 = 1 << 20;
 /// How much more is read if the last line of a block goes on.
 const MORE: usize = 64 << 10;
+/// How much is read of a file to tell what it is.
+const FIRST: usize = 4 << 10;
 /// A line that is longer is damaged: a message has 10 MB at most.
 const MAX_LINE: usize = 64 << 20;
 
@@ -68,6 +71,18 @@ impl Source {
             len: text.len() as u64,
             text: Text::Memory(Arc::new(text)),
         }
+    }
+
+    /// Whether it is a blackbox, and holds no records.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn is_blackbox(&self) -> io::Result<bool> {
+        let mut text = Vec::new();
+        self.read(0, FIRST, &mut text)?;
+        let end = memchr(b'\n', &text).unwrap_or(text.len());
+        Ok(line::is_beginning(&text[..end]))
     }
 
     /// Its length.
@@ -370,6 +385,14 @@ fn judge(
         Err(Unreadable::Damaged) => problems.damaged += 1,
         Err(Unreadable::Later) => problems.later += 1,
     }
+}
+
+/// All of a source.
+#[cfg(test)]
+pub(crate) fn text(source: &Source) -> io::Result<String> {
+    let mut text = Vec::new();
+    source.read(0, usize::try_from(source.len).unwrap(), &mut text)?;
+    Ok(String::from_utf8(text).unwrap())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Numbers of many commands: how many, how long, how often they failed.
+//! Statistics of many commands: how many, how long, how often they failed.
 //!
-//! Responsible for grouping and for what is said of a group. Must not know
-//! how that is shown.
+//! Responsible for grouping, and for the numbers of a group. Must not know how
+//! they are shown.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ use crate::when::Span;
 /// How many columns a sparkline has.
 pub const SPARKS: usize = 12;
 /// What stands for what is not known.
-const UNKNOWN: &str = "-";
+pub(crate) const UNKNOWN: &str = "-";
 
 /// By what records are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Question {
             FieldType::Time | FieldType::Text
                 if !of.name.starts_with("option.") =>
             {
-                Err(format!("--of {}: that is no number", of.name))
+                Err(format!("--of {}: not a number", of.name))
             }
             _ => Ok(Self { by, of }),
         }
@@ -164,13 +164,13 @@ pub struct Sample {
     pub is_failure: bool,
 }
 
-#[cfg(test)]
 impl Sample {
-    pub(crate) fn of(number: f64, is_failure: bool) -> Self {
+    /// One that is compared with others only.
+    pub(crate) fn of(number: Option<f64>, is_failure: bool) -> Self {
         Self {
             id: 0,
             time: 0,
-            number: Some(number),
+            number,
             is_failure,
         }
     }

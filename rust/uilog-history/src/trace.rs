@@ -1,7 +1,7 @@
-//! One trace as a tree of spans, and what made it take so long.
+//! One trace as a tree of spans, and what made it slow.
 //!
-//! Responsible for which record ends which span, for what a span is a part of,
-//! and for the critical path. Must not know how a tree is drawn.
+//! Responsible for which record ends which span, for the parents of spans, and
+//! for the critical path. Must not know how a tree is drawn.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
-//! How a connection may end, and how it has.
+//! How a connection may end, and how it has ended.
 //!
-//! Must not know how it is ended.
+//! Must not know how it is closed.
 
 use std::time::Duration;
 
@@ -53,11 +53,6 @@ impl Outcome {
         Self::Interrupted,
         Self::ForeignFork,
     ];
-
-    /// The outcome of this name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
-    }
 
     /// A name for people and programs.
     pub fn name(self) -> &'static str {

@@ -1,6 +1,6 @@
-//! A connection through a child process, and its way to its end.
+//! A connection through a child process, and the steps of closing it.
 //!
-//! Responsible for one connection. Must not know which others there are.
+//! Responsible for one connection. Must not know other connections.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,4 +1,4 @@
-//! Waiting until one of several connections can go on.
+//! Waits until one of several connections is ready.
 //!
 //! Must not know what a connection is.
 

@@ -1,12 +1,12 @@
-//! The command that `uilog run` has started, if this hg is that: claimed once,
-//! and let go when its end has been logged.
+//! The command that `uilog run` has started, if this hg is that command. It is
+//! claimed once, and released when its end has been logged.
 
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use uilog_core::claim;
-use uilog_core::claim::InnerClaim;
+use uilog_logger::claim;
+use uilog_logger::claim::InnerClaim;
 
 use crate::host;
 

@@ -1,6 +1,6 @@
-//! Python values to the pipeline's, and the status back.
+//! Converts Python values to Rust, and the status to Python.
 //!
-//! None of this fails: a value whose methods raise is replaced by a text that
+//! Nothing here fails: a value whose methods raise is replaced by a text that
 //! says so, and counted.
 
 use std::borrow::Cow;
@@ -25,15 +25,15 @@ use uilog_channel::record_queues;
 use uilog_channel::record_queues::Agent;
 use uilog_config::items;
 use uilog_config::items::Item;
-use uilog_core::account::Counters;
-use uilog_core::account::FaultKind;
-use uilog_core::dispatcher;
-use uilog_core::host::Host;
-use uilog_core::logger::Logger;
-use uilog_core::record_queue;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
+use uilog_logger::account::Counters;
+use uilog_logger::account::FaultKind;
+use uilog_logger::dispatcher;
+use uilog_logger::host::Host;
+use uilog_logger::logger::Logger;
+use uilog_logger::record_queue;
 use uilog_peer::Outcome;
 
 use crate::host;
@@ -275,7 +275,7 @@ impl Records {
             return None;
         }
         Some(match &self.agent {
-            None => "none runs; the first record starts one".to_owned(),
+            None => "not running; the first record starts one".to_owned(),
             Some(Agent {
                 pid: None, path, ..
             }) => format!("is starting, or cannot be seen: {path}"),

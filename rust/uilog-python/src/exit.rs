@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use uilog_core::before_exit::ExitWait;
-use uilog_core::host::Host;
+use uilog_logger::before_exit::ExitWait;
+use uilog_logger::host::Host;
 
 use crate::host;
 

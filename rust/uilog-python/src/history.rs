@@ -1,7 +1,7 @@
 //! The blackbox, as Python reads it.
 //!
-//! Conversions only. The GIL is released while files are read, and each call
-//! does little enough for Python to look after signals in between.
+//! Conversions only. The GIL is released while files are read, and each call is
+//! short enough for Python to handle signals in between.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! The process's only [`Host`], and the guards that keep faults of uilog away
-//! from hg.
+//! The process's only [`Host`], and the guards that protect hg from faults of
+//! uilog.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -18,9 +18,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 use uilog_channel::loss::Loss;
-use uilog_core::account::FaultKind;
-use uilog_core::host::Host;
-use uilog_core::installation;
+use uilog_logger::account::FaultKind;
+use uilog_logger::host::Host;
+use uilog_logger::installation;
 
 /// Locked only while no Python code can run, and never across a fork: both
 /// happen under the GIL alone.

@@ -1,6 +1,6 @@
 //! The native module of the uilog extension: conversions only.
 //!
-//! `convert` converts Python values; uilog-core makes all decisions. Nothing
+//! `convert` converts Python values; uilog-logger makes all decisions. Nothing
 //! here raises into hg: a panic is caught and counted, and no lock is held
 //! while Python code may run.
 
@@ -16,25 +16,33 @@ mod peer;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use history::DATE_EXAMPLES;
+use history::History;
+use log::LineStyle;
+use log::LogFile;
+use peer::Peer;
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
+use pyo3::types::PyList;
+use pyo3::types::PyString;
 use pyo3::types::PyTuple;
 use uilog_channel::commandlost;
 use uilog_channel::phase::Phase;
 use uilog_channel::settings::Settings;
 use uilog_config::items;
-use uilog_core::account::FaultKind;
-use uilog_core::hints;
-use uilog_core::host::Draft;
-use uilog_core::host::Host;
-use uilog_core::host::RecursionGuard;
-use uilog_core::logger;
 use uilog_event::event::Text;
 use uilog_event::spans::Activity;
 use uilog_event::starters;
 use uilog_event::starters::Terminal;
 use uilog_event::trace::Context;
+use uilog_logger::account::FaultKind;
+use uilog_logger::hints;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::host::RecursionGuard;
+use uilog_logger::logger;
 
 /// What `ui.configitems` returns: bytes, unless an extension has set
 /// something else.
@@ -302,48 +310,124 @@ fn traceparent(py: Python<'_>, context: Context) -> Py<PyBytes> {
     PyBytes::new(py, context.to_string().as_bytes()).unbind()
 }
 
+/// Makes functions of Python's of these and gives them to the module.
+macro_rules! add_functions {
+    ($module:ident: $($name:ident)*) => {
+        $(
+            let function = wrap_pyfunction!(functions::$name, $module)?;
+            $module.setattr(stringify!($name), function)?;
+        )*
+    };
+}
+
+/// The function of Python's that is asked for, if it is one of these.
+macro_rules! find_function {
+    ($module:ident, $wanted:ident: $($name:ident)*) => {
+        match $wanted {
+            $(stringify!($name) => {
+                wrap_pyfunction!(functions::$name, $module)?.into_any()
+            })*
+            _ => return Err(PyAttributeError::new_err($wanted.to_owned())),
+        }
+    };
+}
+
 /// What the extension's Python half needs.
+///
+/// Each command that logs anything pays for what is made here, and few need
+/// more than this; `find` makes the rest. Not by `PyModule::add`: that looks for
+/// `__all__`, which is not there, and PyO3's first exception makes the class of
+/// another one.
 #[pymodule]
-mod _native {
-    #[pymodule_export]
-    use super::Logger;
-    #[pymodule_export]
-    use super::history::History;
-    #[pymodule_export]
-    use super::history::relative_date;
-    #[pymodule_export]
-    use super::log::LineStyle;
-    #[pymodule_export]
-    use super::log::LogFile;
-    #[pymodule_export]
-    use super::peer::Peer;
-    #[allow(unused_imports, reason = "the macro exports them")]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.setattr("Logger", module.py().get_type::<Logger>())?;
+    add_functions!(module:
+        claim_command
+        end_command
+        enter_outermost
+        finish
+        internal_fault
+        is_chg_server
+        set_umask
+        setup
+        taken_by_run
+    );
+    module.setattr("__getattr__", wrap_pyfunction!(find, module)?)
+}
+
+/// An attribute of the module that is asked for for the first time.
+#[pyfunction]
+#[pyo3(pass_module)]
+fn find<'py>(
+    module: &Bound<'py, PyModule>,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = module.py();
+    let found = match name {
+        "VERSION" => PyString::new(py, env!("CARGO_PKG_VERSION")).into_any(),
+        "DATE_EXAMPLES" => PyString::new(py, DATE_EXAMPLES).into_any(),
+        "ITEMS" => {
+            let own = items::ITEMS.iter().filter(|item| item.is_own);
+            let own = own.map(|item| (item.name, item.default));
+            PyList::new(py, own.collect::<Vec<_>>())?.into_any()
+        }
+        "BLACKBOX" => {
+            let items = items::ITEMS.iter();
+            let items = items.filter(|item| item.section == "blackbox");
+            let items = items
+                .map(|item| {
+                    let default = convert::default(py, item)?;
+                    Ok((item.name, default, convert::hg_method(item.kind)))
+                })
+                .collect::<PyResult<Vec<_>>>()?;
+            PyList::new(py, items)?.into_any()
+        }
+        "History" => py.get_type::<History>().into_any(),
+        "LineStyle" => py.get_type::<LineStyle>().into_any(),
+        "LogFile" => py.get_type::<LogFile>().into_any(),
+        "Peer" => py.get_type::<Peer>().into_any(),
+        "relative_date" => {
+            wrap_pyfunction!(history::relative_date, module)?.into_any()
+        }
+        _ => find_function!(module, name:
+            become_another
+            begin_phase
+            close_peers
+            command_peers
+            command_root
+            config_hints
+            current_traceparent
+            end_hook
+            end_phase
+            enter_command
+            foreign_fault
+            is_in_container
+            leave_command
+            line_fault
+            orphan_peer
+            orphaned_peers
+            part_off
+            register_peer
+            repair
+            running_hg
+            set_head
+            starter
+            take_unseen
+            unregister_peer
+        ),
+    };
+    module.setattr(name, &found)?;
+    Ok(found)
+}
+
+/// The module's functions.
+mod functions {
     use super::*;
-
-    /// The version of this module.
-    #[pymodule_export]
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-    #[pymodule_init]
-    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("DATE_EXAMPLES", history::DATE_EXAMPLES)?;
-        let own = items::ITEMS.iter().filter(|item| item.is_own);
-        let own: Vec<_> = own.map(|item| (item.name, item.default)).collect();
-        module.add("ITEMS", own)?;
-        let blackbox = items::ITEMS
-            .iter()
-            .filter(|item| item.section == "blackbox")
-            .map(|item| {
-                let default = convert::default(module.py(), item)?;
-                Ok((item.name, default, convert::hg_method(item.kind)))
-            });
-        module.add("BLACKBOX", blackbox.collect::<PyResult<Vec<_>>>()?)
-    }
 
     /// Tells where this module is installed and how to ask for hg's
     /// executable; once, when the extension is loaded.
     #[pyfunction]
-    fn setup(module_path: Vec<u8>, hgexecutable: Py<PyAny>) {
+    pub(super) fn setup(module_path: Vec<u8>, hgexecutable: Py<PyAny>) {
         host::setup(&module_path, hgexecutable);
     }
 
@@ -351,7 +435,7 @@ mod _native {
     /// whether UILOG_RUN was set; the caller must then unset it, so that child
     /// processes do not inherit it.
     #[pyfunction]
-    fn claim_command() -> bool {
+    pub(super) fn claim_command() -> bool {
         #[cfg(target_os = "linux")]
         let is_there = {
             let mut is_there = true;
@@ -365,26 +449,26 @@ mod _native {
 
     /// Tells that the outermost command runs already in this thread.
     #[pyfunction]
-    fn enter_outermost() {
+    pub(super) fn enter_outermost() {
         host::with(|host| host.enter_command(false));
     }
 
     /// Tells that this process is about to become another program, or that it
     /// could not: nobody has killed it then.
     #[pyfunction]
-    fn become_another(is_about_to: bool) {
+    pub(super) fn become_another(is_about_to: bool) {
         host::with(|host| host.become_another(is_about_to));
     }
 
     /// Tells that this thread's innermost command has ended.
     #[pyfunction]
-    fn end_command() {
+    pub(super) fn end_command() {
         host::with(Host::end_command);
     }
 
     /// Tells that what runs begins something that may take long, of this kind.
     #[pyfunction]
-    fn begin_phase(kind: &[u8], options: &Bound<'_, PyDict>) {
+    pub(super) fn begin_phase(kind: &[u8], options: &Bound<'_, PyDict>) {
         host::guarded(|| {
             let phase = Phase {
                 kind: Text(Cow::Borrowed(kind)),
@@ -396,19 +480,19 @@ mod _native {
 
     /// Tells that what has begun last of that is over.
     #[pyfunction]
-    fn end_phase() {
+    pub(super) fn end_phase() {
         host::with(Host::end_phase);
     }
 
     /// Tells that this thread's innermost hook has ended.
     #[pyfunction]
-    fn end_hook() {
+    pub(super) fn end_hook() {
         host::with(Host::end_hook);
     }
 
     /// The root of the repository of this thread's innermost command.
     #[pyfunction]
-    fn command_root(py: Python<'_>) -> Option<Py<PyBytes>> {
+    pub(super) fn command_root(py: Python<'_>) -> Option<Py<PyBytes>> {
         let root = host::with(|host| host.command_root().map(<[u8]>::to_vec));
         root.map(|root| PyBytes::new(py, &root).unbind())
     }
@@ -416,14 +500,18 @@ mod _native {
     /// Tells at which bookmark or branch and at which node the working
     /// directory of the repository at `root` is.
     #[pyfunction]
-    fn set_head(root: &[u8], name: Option<&[u8]>, node: Option<&[u8]>) {
+    pub(super) fn set_head(
+        root: &[u8],
+        name: Option<&[u8]>,
+        node: Option<&[u8]>,
+    ) {
         host::with(|host| host.set_head(root, name, node));
     }
 
     /// Who is at work, as the environment tells: kind and name. `is_used` and
     /// `is_there` tell whether hg uses a terminal, and whether it has one.
     #[pyfunction]
-    fn starter(
+    pub(super) fn starter(
         is_used: bool,
         is_there: bool,
     ) -> (Option<&'static str>, Option<&'static str>) {
@@ -437,14 +525,14 @@ mod _native {
     /// Whether this process runs in a container, as far as its pid namespace
     /// tells.
     #[pyfunction]
-    fn is_in_container() -> bool {
+    pub(super) fn is_in_container() -> bool {
         uilog_channel::agent_address::is_in_container()
     }
 
     /// The session of the hg that is this process, and the full name of the
     /// command that it runs, as far as they can be seen.
     #[pyfunction]
-    fn running_hg(pid: u32) -> (Option<String>, Option<String>) {
+    pub(super) fn running_hg(pid: u32) -> (Option<String>, Option<String>) {
         #[cfg(target_os = "linux")]
         let known = {
             let mut known = None;
@@ -462,7 +550,7 @@ mod _native {
     /// What programs that this thread starts are to find in `TRACEPARENT`, if
     /// a command or a hook has a span.
     #[pyfunction]
-    fn current_traceparent(py: Python<'_>) -> Option<Py<PyBytes>> {
+    pub(super) fn current_traceparent(py: Python<'_>) -> Option<Py<PyBytes>> {
         let context = host::with(|host| host.context());
         context.map(|context| traceparent(py, context))
     }
@@ -470,7 +558,7 @@ mod _native {
     /// Whether `uilog run` has logged a command's beginning or end already:
     /// to scripts, and to the blackbox.
     #[pyfunction]
-    fn taken_by_run(event: &[u8], depth: usize) -> (bool, bool) {
+    pub(super) fn taken_by_run(event: &[u8], depth: usize) -> (bool, bool) {
         #[cfg(target_os = "linux")]
         let taken = {
             let mut taken = claim::ClaimedByRun::default();
@@ -487,20 +575,20 @@ mod _native {
 
     /// Whether this process is chg's server, and not one of its workers.
     #[pyfunction]
-    fn is_chg_server() -> bool {
+    pub(super) fn is_chg_server() -> bool {
         host::is_chg_server()
     }
 
     /// Tells that hg has changed its umask.
     #[pyfunction]
-    fn set_umask(umask: u32) {
+    pub(super) fn set_umask(umask: u32) {
         host::with(|host| host.set_umask(umask));
     }
 
     /// What is probably a mistake in `[uilog]` and `[logtoprocess]`, as
     /// (section, name, problem).
     #[pyfunction]
-    fn config_hints(
+    pub(super) fn config_hints(
         uilog: Items<'_>,
         logtoprocess: Items<'_>,
     ) -> Vec<(String, String, String)> {
@@ -514,7 +602,7 @@ mod _native {
 
     /// The message to log for a format that its arguments do not fit.
     #[pyfunction]
-    fn repair<'py>(
+    pub(super) fn repair<'py>(
         py: Python<'py>,
         event: &Bound<'py, PyAny>,
         msgfmt: &Bound<'py, PyAny>,
@@ -532,7 +620,7 @@ mod _native {
 
     /// Counts that another extension's logger raised.
     #[pyfunction]
-    fn foreign_fault(
+    pub(super) fn foreign_fault(
         logger: &Bound<'_, PyAny>,
         event: &Bound<'_, PyAny>,
         error: &Bound<'_, PyAny>,
@@ -546,7 +634,7 @@ mod _native {
 
     /// Counts a line of a log that lacks something.
     #[pyfunction]
-    fn line_fault(detail: &[u8], error: &Bound<'_, PyAny>) {
+    pub(super) fn line_fault(detail: &[u8], error: &Bound<'_, PyAny>) {
         let detail = String::from_utf8_lossy(detail);
         let error = convert::describe(error);
         host::fault(FaultKind::LogFile, format!("{detail}: {error}"));
@@ -554,13 +642,13 @@ mod _native {
 
     /// Counts a fault of the extension itself.
     #[pyfunction]
-    fn internal_fault(error: &Bound<'_, PyAny>) {
+    pub(super) fn internal_fault(error: &Bound<'_, PyAny>) {
         host::fault(FaultKind::Internal, convert::describe(error));
     }
 
     /// Counts a part of the extension that is off.
     #[pyfunction]
-    fn part_off(detail: String) {
+    pub(super) fn part_off(detail: String) {
         host::fault(FaultKind::Internal, detail);
     }
 
@@ -568,7 +656,7 @@ mod _native {
     /// `show` is called with a connection and a line of its standard error.
     /// All that a command has `leaked` shares one limit.
     #[pyfunction]
-    fn close_peers(
+    pub(super) fn close_peers(
         py: Python<'_>,
         logger: Option<&Bound<'_, Logger>>,
         peers: Vec<Py<Peer>>,
@@ -582,46 +670,52 @@ mod _native {
 
     /// Puts a peer that has just been opened into the registry.
     #[pyfunction]
-    fn register_peer(handle: Py<PyAny>) -> u64 {
+    pub(super) fn register_peer(handle: Py<PyAny>) -> u64 {
         peer::register(handle)
     }
 
     /// Marks a peer as unused, although it was not closed.
     #[pyfunction]
-    fn orphan_peer(id: u64) {
+    pub(super) fn orphan_peer(id: u64) {
         peer::orphan(id);
     }
 
-    /// Takes a peer that is closed out of the registry.
+    /// Takes a peer that is closed out of the registry. If it is a
+    /// `connection` of ours, that knows how it has ended.
     #[pyfunction]
-    fn unregister_peer(id: u64, outcome: &str, leaked: bool) {
-        peer::unregister(id, outcome, leaked);
+    #[pyo3(signature = (id, leaked, connection=None))]
+    pub(super) fn unregister_peer(
+        id: u64,
+        leaked: bool,
+        connection: Option<&Peer>,
+    ) {
+        peer::unregister(id, leaked, connection);
     }
 
     /// The open peers that the innermost command has opened, in the order of
     /// their creation.
     #[pyfunction]
-    fn command_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
+    pub(super) fn command_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
         peer::of_command(py)
     }
 
     /// The open peers that are no longer used.
     #[pyfunction]
-    fn orphaned_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
+    pub(super) fn orphaned_peers(py: Python<'_>) -> Vec<Py<PyAny>> {
         peer::orphans(py)
     }
 
     /// Tells that a command begins inside of what runs already; if it
     /// `is_served`, a client of this process, a server, has asked for it.
     #[pyfunction]
-    fn enter_command(is_served: bool) {
+    pub(super) fn enter_command(is_served: bool) {
         peer::enter_command();
         host::with(|host| host.enter_command(is_served));
     }
 
     /// Tells that the innermost command has ended.
     #[pyfunction]
-    fn leave_command() {
+    pub(super) fn leave_command() {
         peer::leave_command();
         host::with(Host::leave_command);
     }
@@ -629,14 +723,14 @@ mod _native {
     /// When hg ends: waits until what it has logged is delivered, if it is to
     /// wait, and looks after what nobody else would notice any more.
     #[pyfunction]
-    fn finish(py: Python<'_>) {
+    pub(super) fn finish(py: Python<'_>) {
         exit::deliver(py);
         host::guarded(|| host::with(Host::finish));
     }
 
     /// The problems that have not been taken yet.
     #[pyfunction]
-    fn take_unseen() -> Vec<String> {
+    pub(super) fn take_unseen() -> Vec<String> {
         host::with(|host| {
             host.look_for_failures();
             host.take_unseen()

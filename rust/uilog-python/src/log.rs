@@ -1,6 +1,6 @@
 //! hg's log files: the interface for Python.
 //!
-//! uilog-core composes the line; the extension passes in the user and other
+//! uilog-blackbox composes the line; the extension passes in the user and other
 //! facts that hg knows.
 
 use std::borrow::Cow;
@@ -20,10 +20,10 @@ use uilog_blackbox::writer::Refused;
 use uilog_blackbox::writer::Style;
 use uilog_blackbox::writer::Written;
 use uilog_channel::loss::Loss;
-use uilog_core::account::FaultKind;
 use uilog_event::event::Timestamp;
 use uilog_event::tracked::Tracked;
 use uilog_event::user;
+use uilog_logger::account::FaultKind;
 
 use crate::convert;
 use crate::host;

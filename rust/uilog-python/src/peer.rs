@@ -5,6 +5,7 @@
 //! the GIL is released, and a finalizer that closes it again finds nothing to
 //! do.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uilog_channel::settings::Settings;
+use uilog_peer::Closed;
 use uilog_peer::Counters;
 use uilog_peer::Exit;
 use uilog_peer::Id;
@@ -59,6 +61,11 @@ impl Peer {
     ) -> T {
         let inner = self.inner.lock();
         body(&mut inner.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What came of closing it, if it is closed.
+    fn result(&self) -> Option<Closed> {
+        self.with(|inner| inner.as_ref()?.closed())
     }
 
     /// The connection, to be closed, unless it is already being closed.
@@ -125,14 +132,15 @@ impl Peer {
 
     /// What came of closing it: the outcome, the seconds it took, and the
     /// exit code as `subprocess` has it, if known. None if it is not closed.
-    fn closed(&self) -> Option<(&'static str, f64, Option<i32>)> {
-        let closed = self.with(|inner| inner.as_ref()?.closed())?;
+    fn closed(&self) -> Option<(Cow<'static, [u8]>, f64, Option<i32>)> {
+        let closed = self.result()?;
         let code = match closed.exit {
             Some(Exit::Code(code)) => Some(code),
             Some(Exit::Signal(signal)) => Some(-signal),
             Some(Exit::Unknown) | None => None,
         };
-        Some((closed.outcome.name(), closed.duration.as_secs_f64(), code))
+        let outcome = Cow::Borrowed(closed.outcome.name().as_bytes());
+        Some((outcome, closed.duration.as_secs_f64(), code))
     }
 }
 
@@ -219,9 +227,9 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, limits: Limits) {
     };
     let how = match (closed.outcome, closed.exit) {
         (Outcome::Timeout | Outcome::Cut | Outcome::Killed, None) => {
-            "could not end it"
+            "could not kill it"
         }
-        (Outcome::Timeout | Outcome::Cut, _) => "waited no longer",
+        (Outcome::Timeout | Outcome::Cut, _) => "stopped waiting",
         (Outcome::Killed, _) => "killed it, as it ignored SIGTERM",
         _ => return,
     };
@@ -236,14 +244,14 @@ fn count_overdue(url: &[u8], peer: &uilog_peer::Peer, limits: Limits) {
     let detail = if closed.is_cut {
         let total = seconds(limits.total);
         format!(
-            "{url}: it went on talking for {total} s after it was closed: \
+            "{url}: it still sent output {total} s after it was closed: \
              {how} (uilog.peer-close-max)"
         )
     } else {
         let idle = seconds(limits.idle);
         format!(
-            "{url}: {what}, {idle} s after it was closed or last said \
-             something: {how} (uilog.peer-timeout)"
+            "{url}: {what}, {idle} s after it was closed or after its last \
+             output: {how} (uilog.peer-timeout)"
         )
     };
     host::with_environment(|host| host.peer_overdue(detail));
@@ -259,9 +267,10 @@ pub(crate) fn orphan(id: u64) {
     with_registry(|registry| registry.orphan(Id(id)));
 }
 
-/// Lets go of one that is closed.
-pub(crate) fn unregister(id: u64, outcome: &str, is_leaked: bool) {
-    let outcome = Outcome::of_name(outcome).unwrap_or(Outcome::Closed);
+/// Lets go of one that is closed; of one that is not ours, nobody knows more.
+pub(crate) fn unregister(id: u64, is_leaked: bool, connection: Option<&Peer>) {
+    let closed = connection.and_then(Peer::result);
+    let outcome = closed.map_or(Outcome::Closed, |it| it.outcome);
     // Dropped here, when the registry is free again.
     let _handle =
         with_registry(|registry| registry.remove(Id(id), outcome, is_leaked));

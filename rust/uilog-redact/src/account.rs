@@ -1,7 +1,7 @@
-//! Users and passwords before an `@` where no URL is: `bob:X@proxy:3128`,
+//! Users and passwords before an `@` without a URL: `bob:X@proxy:3128`,
 //! `:pserver:bob:X@host`, `bob:X@tcp(db:3306)/app`, `thin:bob/X@db`.
 //!
-//! URLs are [`crate::url`]'s business.
+//! [`crate::url`] handles URLs.
 
 use memchr::memchr_iter;
 

@@ -1,9 +1,9 @@
-//! Passwords and keys that calls of programs are given, whatever the language:
-//! `signIn('bob', X)`, `bcrypt.hash(X, 10)`, `hmac.New(f, []byte(X))`.
+//! Passwords and keys in calls of programs, in any language: `signIn('bob',
+//! X)`, `bcrypt.hash(X, 10)`, `hmac.New(f, []byte(X))`.
 //!
-//! What a call is for is told by its name. Only a text in quotes goes that
-//! looks chosen, or made by a machine. What has a name of its own
-//! (`password=X`) is [`crate::assignment`]'s business.
+//! The call's name shows its purpose. Only quoted text is removed, and only if
+//! it looks chosen as a password or machine-made. [`crate::assignment`] handles
+//! values with a name (`password=X`).
 
 use memchr::memchr_iter;
 

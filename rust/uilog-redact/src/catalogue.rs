@@ -1,4 +1,4 @@
-//! The catalogue of rules: those of the finders' own, and those of the tables.
+//! The catalogue of rules: those of the finders, and those of the tables.
 
 use crate::rule::Rule;
 use crate::shape::SHAPES;

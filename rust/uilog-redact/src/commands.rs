@@ -1,8 +1,8 @@
-//! Which word of a command line is what: hg's commands and their options.
+//! The meaning of each word of a command line: hg's commands and their options.
 //!
-//! Mercurial's table is the `commands.txt` of uilog-event. What is not in it, because it is an
-//! alias or another extension's, is taken for a command that has the options
-//! of `commit`: who writes `-m` most likely means a message.
+//! Mercurial's table is the `commands.txt` of uilog-event. A command that is
+//! not in it, such as an alias or another extension's, is treated as if it had
+//! the options of `commit`, because `-m` most likely means a message.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
-//! Replaces what was found, over all the times that a text is looked at, and
-//! remembers where it stood at first.
+//! Replaces what was found, in all passes over a text, and remembers the
+//! original positions.
 //!
-//! Knows no finder.
+//! Must not know finders.
 
 use std::ops::Range;
 

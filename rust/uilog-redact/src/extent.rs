@@ -1,11 +1,11 @@
-//! Where a value ends that stands in a text: at its own quote, at the quote
-//! around it, or where the word ends.
+//! Finds where a value in a text ends: at its own quote, at the surrounding
+//! quote, or at the end of the word.
 //!
-//! Values are asked for from left to right. What was looked over once is not
-//! looked over again: the end of a word, and the next quote of each sort, are
-//! remembered. So the time is linear, whatever the text.
+//! Callers ask for values from left to right. Nothing is searched twice: the
+//! end of a word, and the next quote of each kind, are remembered. So the time
+//! is linear for any text.
 //!
-//! Knows no names, and not what a secret looks like.
+//! Must not know names, or what a secret looks like.
 
 use std::ops::Range;
 

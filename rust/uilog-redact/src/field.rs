@@ -1,7 +1,7 @@
-//! Names and values that stand apart: `{"name": "TOKEN", "value": "X"}`,
+//! Separate names and values: `{"name": "TOKEN", "value": "X"}`,
 //! `<name>TOKEN</name><value>X</value>`, in either order.
 //!
-//! Knows neither which names tell, nor what values look like.
+//! Must not know which names suggest a secret, or what values look like.
 
 use memchr::memchr;
 use memchr::memrchr;

@@ -1,6 +1,6 @@
-//! What finders have found in a text, and what of it is replaced.
+//! What finders have found in a text, and which part is replaced.
 //!
-//! Knows no finder.
+//! Must not know finders.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
-//! Whether the work is linear: texts made of each rule's own beginnings, over
-//! and over, alone and with what may follow them, at two lengths.
+//! Tests that the time is linear: texts that repeat the beginning of each rule,
+//! alone and with possible continuations, at two lengths.
 //!
-//! Counts the bytes that finders look at (`steps.rs`), not the time.
+//! Counts the bytes that finders examine (`steps.rs`), and measures no time.
 
 use crate::Policy;
 use crate::Redactor;

@@ -1,7 +1,7 @@
-//! Which names tell of a secret, and how sure that is: `DB_PASSWORD`,
-//! `apiToken`, `signing_key`, but not `token_type` or `bypass`.
+//! Which names suggest a secret, and how strongly: `DB_PASSWORD`, `apiToken`,
+//! `signing_key`, but not `token_type` or `bypass`.
 //!
-//! Knows no values, and not what is assigned to them.
+//! Must not know values, or what is assigned.
 
 use crate::trie::Trie;
 use crate::trie::most_nodes;

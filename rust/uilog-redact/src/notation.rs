@@ -1,8 +1,7 @@
-//! What may stand between a name's separator and its value, and means nothing
-//! by itself: a type, a call that makes nothing else of a text, marks of YAML
-//! and of PHP's dumps.
+//! Text without meaning between a name's separator and its value: a type, a
+//! call that returns its argument, marks of YAML and of PHP's dumps.
 //!
-//! Knows neither names nor values.
+//! Must not know names or values.
 
 use memchr::memchr;
 

@@ -1,8 +1,8 @@
-//! What uilog itself says of locks and connections, in a form that no secret
-//! and no text of a person's has.
+//! Values that uilog itself logs about locks and connections, in a form that
+//! neither secrets nor people's texts have.
 //!
-//! Anybody may log an event of these names, so each value is judged by its form
-//! as well. Must not know what a sink is told otherwise.
+//! Anybody may log an event of these names, so the form of each value is
+//! checked. Must not know policies.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
-//! Private keys in PEM, from `BEGIN` to `END`, SSH2's and PuTTY's, and those in
-//! JSON (JWK).
+//! Private keys in PEM, from `BEGIN` to `END`, in the formats of SSH2 and
+//! PuTTY, and in JSON (JWK).
 //!
-//! By hand, because what is cut off before its end has to go, too, and a
-//! pattern that looks for an end that is not there takes quadratic time.
+//! Written by hand, because a truncated key must be removed, too, and a pattern
+//! that searches for a missing end takes quadratic time.
 
 use memchr::memchr;
 use memchr::memmem::Finder;

@@ -1,6 +1,6 @@
-//! A sink's policy: what is redacted and what is kept.
+//! A sink's policy: what is redacted and what stays.
 //!
-//! Must not know how.
+//! Must not know how that is done.
 
 use crate::user::Key;
 

@@ -1,9 +1,8 @@
 //! Secrets on the command lines of programs: `curl -u bob:X`, `mysql -pX`,
 //! `htpasswd -nb bob X`, `echo X | sudo -S ...`.
 //!
-//! Which program takes secrets where is in `programs.txt`; how a text is taken
-//! apart into commands is [`crate::shell`]'s business. hg's own options are
-//! [`crate::commands`]' business.
+//! `programs.txt` lists where each program takes secrets. [`crate::shell`]
+//! splits a text into commands. [`crate::commands`] handles hg's own options.
 
 use memchr::memchr;
 use memchr::memchr2;

@@ -1,4 +1,4 @@
-//! What is left of a text, and what is gone.
+//! The result of redacting a text.
 
 use std::ops::Range;
 

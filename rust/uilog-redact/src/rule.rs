@@ -1,6 +1,6 @@
 //! The names of rules, and the markers that replace what they found.
 //!
-//! Knows no way to find anything.
+//! Must not know how anything is found.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
-//! Secrets that are known by their shape: the table of `rules.toml`.
+//! Secrets that are recognized by their form: the table of `rules.toml`.
 //!
-//! Knows nothing of what surrounds them.
+//! Must not know the surrounding text.
 
 use std::sync::OnceLock;
 

@@ -1,9 +1,10 @@
-//! Takes a text apart into commands and their arguments, as far as it looks
-//! like a shell's: what a hook runs, a list of arguments in a traceback, a
-//! command in the middle of a sentence.
+//! Splits a text into commands and their arguments, as far as it looks like a
+//! shell's: a hook's command, a list of arguments in a traceback, a command in
+//! the middle of a sentence.
 //!
-//! Reads each byte a bounded number of times. Knows neither programs nor
-//! secrets. [`crate::words`] is the exact reader, for what hg formats itself.
+//! Reads each byte a limited number of times. Must not know programs or
+//! secrets. [`crate::words`] is the exact parser, for lines that hg formats
+//! itself.
 
 use std::ops::Range;
 

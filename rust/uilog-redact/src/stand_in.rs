@@ -1,7 +1,7 @@
-//! What manuals, examples and templates write in the place of a secret:
-//! `<password>`, `YOUR_TOKEN`, `${DB_PW}`.
+//! Placeholders for secrets in manuals, examples and templates: `<password>`,
+//! `YOUR_TOKEN`, `${DB_PW}`.
 //!
-//! Knows only the value, not where it stands.
+//! Knows only the value. Must not know its context.
 
 /// The longest that is looked at.
 const MAX_BYTES: usize = 64;

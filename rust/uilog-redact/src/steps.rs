@@ -1,7 +1,7 @@
-//! Counts the bytes that finders look at, in tests only: the time that a
-//! finder takes is linear if this is.
+//! Counts the bytes that finders examine, in tests only: the time of a finder
+//! is linear if this number is.
 //!
-//! Whatever goes over more than a few bytes of a text says so.
+//! All code that examines more than a few bytes of a text reports that here.
 
 #[cfg(test)]
 use std::cell::Cell;

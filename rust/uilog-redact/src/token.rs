@@ -1,8 +1,9 @@
-//! Tokens and keys that are known by their shape: the table of `tokens.toml`.
+//! Tokens and keys that are recognized by their form: the table of
+//! `tokens.toml`.
 //!
-//! One pass over the text finds how they begin; only there is looked at what
-//! follows. Nothing is compiled at run time, and what surrounds a token makes
-//! no difference, unless words could look like it.
+//! One pass over the text finds their prefixes; only there is the following
+//! text examined. Nothing is compiled at run time, and the surrounding text
+//! does not matter, unless words could look like the token.
 
 use crate::found::Found;
 use crate::rule::Rule;

@@ -1,9 +1,9 @@
-//! Finds words in a text, all in one pass: a tree of their letters, made when
-//! this crate is compiled, so that a process that redacts one line does not
-//! begin with building a machine.
+//! Finds words in a text, all in one pass: a tree of their letters, built when
+//! this crate is compiled, so that a process that redacts one line need not
+//! build an automaton first.
 //!
-//! At most places a look at two bytes says that no word begins there. Knows
-//! nothing of what the words mean.
+//! At most positions, two bytes show that no word begins there. Must not know
+//! what the words mean.
 
 /// What no node and no word has as its number.
 const NONE: u16 = 0;

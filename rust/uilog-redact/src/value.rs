@@ -1,6 +1,6 @@
-//! What a secret may look like, and what only stands for one.
+//! What secrets look like, and which values are only placeholders.
 //!
-//! Knows no names, no URLs, no commands.
+//! Must not know names, URLs or commands.
 
 use memchr::memchr;
 use memchr::memmem;

@@ -1,8 +1,7 @@
-//! URLs that are secrets as a whole, because whoever knows one may post to it:
-//! webhooks, pings, triggers, of any host.
+//! URLs that are secrets as a whole, because anybody who knows one may post to
+//! it: webhooks, pings, triggers, of any host.
 //!
-//! Of such a URL the host and the path up to the first part that looks random
-//! stay.
+//! The host and the path up to the first part that looks random stay.
 
 use memchr::memmem;
 

@@ -1,6 +1,6 @@
-//! Takes a line apart as a shell does, and keeps where each byte came from.
+//! Splits a line as a shell does, and keeps the original position of each byte.
 //!
-//! Knows quotes; knows neither options nor secrets.
+//! Knows quotes. Must not know options or secrets.
 
 use std::ops::Range;
 

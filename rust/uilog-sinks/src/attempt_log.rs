@@ -1,8 +1,8 @@
-//! The steps of an attempt to reach a sink, and those that all sinks behind a
-//! network share.
+//! The steps of an attempt to reach a sink, and the steps that all sinks on a
+//! network have in common.
 //!
-//! Responsible for the result of each step. Must not know which sinks there are,
-//! or how a step is shown.
+//! Responsible for the result of each step. Must not know which sinks there
+//! are, or how a step is shown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,13 +30,13 @@ pub struct Step {
     pub step: &'static str,
     /// Whether it succeeded.
     pub works: bool,
-    /// What was seen, or what is wrong, without secrets.
+    /// The result or the error, without secrets.
     pub text: String,
     /// How long it took, in seconds.
     pub duration: f64,
 }
 
-/// What has been tried so far.
+/// The attempts so far.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptLog {
     steps: Arc<Mutex<Vec<Step>>>,
@@ -56,7 +56,7 @@ impl AttemptLog {
         }
     }
 
-    /// Tries something, and keeps what was seen.
+    /// Tries a step, and stores the result.
     pub(crate) fn step<T>(
         &self,
         step: &'static str,
@@ -119,7 +119,7 @@ pub(crate) fn try_tcp(
         let connection = connection.map_err(|error| {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused => {
-                    "start the program that is to listen there, or check the \
+                    "start the program that should listen there, or check the \
                      port in the URL"
                 }
                 _ => "does a firewall let it through?",
@@ -164,8 +164,7 @@ pub(crate) fn try_tls(
             .start_tls(address, config, plain, deadline)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => format!(
-                    "no answer in time: if the port is one without TLS, say \
-                     {plain}"
+                    "no answer in time: if the port has no TLS, use {plain}"
                 ),
                 _ => error.to_string(),
             })?;

@@ -10,17 +10,17 @@ use crate::repository;
 /// Bytes of a value at most.
 const MAX_BYTES: usize = 1024;
 
-/// A CI system: how it is recognized, and what is made of its variables.
-/// `{NAME}` in a text is the variable's value; if one is missing or empty,
-/// nothing is told.
+/// A CI system: how it is recognized, and how its variables are used. `{NAME}`
+/// in a text is the variable's value; if one is missing or empty, the field is
+/// missing.
 struct System {
     /// A variable that no other program sets, and its value if any will not
     /// do.
     marker: (&'static str, Option<&'static str>),
-    /// The texts; an empty one if the system does not tell.
+    /// The texts; an empty one if the system has no variable for it.
     texts: Run<&'static str>,
-    /// The page or file that tells of its variables, as it was when it was
-    /// read. What it does not tell is named beside it.
+    /// The page or file that documents its variables, as of the time of
+    /// reading. Undocumented ones are mentioned.
     #[cfg_attr(not(test), expect(dead_code, reason = "for readers"))]
     source: &'static str,
 }

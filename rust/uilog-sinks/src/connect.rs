@@ -49,7 +49,7 @@ pub struct Attempt {
     pub sink: String,
     /// Where it leads, without secrets.
     pub url: String,
-    /// What was tried, in its order; the last is what failed, if one did.
+    /// The steps, in order; the last one is the one that failed, if one did.
     pub steps: Vec<Step>,
     /// Whether all steps succeeded.
     pub works: bool,
@@ -122,7 +122,7 @@ fn try_sink(
 ) -> Result<(), Failed> {
     let owner = Owner::new(definition);
     let target = Target::parse(&definition.url, globals.environment());
-    // That it makes sense needs no word.
+    // A valid URL needs no step.
     let target = match target {
         Ok(target) => target,
         Err(why) => return trail.step("url", || Err(why)),
@@ -175,7 +175,7 @@ fn try_file(template: &Template, trail: &AttemptLog) -> Result<(), Failed> {
         let seen = match opened {
             Ok(_) => format!("{shown} can be appended to"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                format!("{shown} is not there yet, and can be made")
+                format!("{shown} does not exist yet, and can be created")
             }
             Err(error) => return Err(format!("{shown}: {error}")),
         };
@@ -194,7 +194,7 @@ fn try_local(
         Err(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    ": start the program that is to listen there"
+                    ": start the program that should listen there"
                 }
                 _ => "",
             };

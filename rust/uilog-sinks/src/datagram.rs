@@ -1,6 +1,6 @@
-//! Records over local datagram sockets, each in one datagram.
+//! Sends records over local datagram sockets, one datagram each.
 //!
-//! Knows no format: a [`Frame`] writes records.
+//! Must not know formats: a [`Frame`] writes records.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -25,7 +25,7 @@ pub(crate) struct Datagrams {
     path: PathBuf,
     owner: Owner,
     frame: Frame,
-    /// What is sent of a record that is too long.
+    /// The shorter form of a record that is too long.
     short: Option<Frame>,
     patience: ReconnectPolicy,
     socket: Option<UnixDatagram>,
@@ -148,7 +148,7 @@ impl Sink for Datagrams {
                 let path = self.path.display();
                 match error.kind() {
                     io::ErrorKind::TimedOut => {
-                        format!("{path}: nobody reads")
+                        format!("{path}: no process reads it")
                     }
                     _ => format!("{path}: {error}"),
                 }

@@ -18,8 +18,8 @@ const GROUP_WRITES: u32 = 0o020;
 /// Only a file's owner can rename or remove it.
 const STICKY: u32 = 0o1000;
 
-/// What lets somebody else put another file in the place of this one: the
-/// file, or a directory above it, and why.
+/// What allows another user to replace this file: the file, or a directory
+/// above it, and why.
 pub(crate) fn exchangeable(path: &Path) -> Option<(PathBuf, &'static str)> {
     let belongs = "belongs to another user";
     let is_foreign = |metadata: &Metadata| {
@@ -28,7 +28,7 @@ pub(crate) fn exchangeable(path: &Path) -> Option<(PathBuf, &'static str)> {
     if fs::metadata(path).is_ok_and(|it| it.is_file() && is_foreign(&it)) {
         return Some((path.to_owned(), belongs));
     }
-    // Of what is missing, whoever makes it decides.
+    // If it does not exist, its directory decides.
     let mut above = path.ancestors().skip(1);
     let dir = above.find_map(|dir| fs::canonicalize(dir).ok())?;
     dir.ancestors().find_map(|dir| {

@@ -1,7 +1,7 @@
 //! `file:`: one line of JSON for each record.
 //!
-//! Responsible for which file a record goes to, and for whole lines in it.
-//! Appending and rotating are uilog-sys's affair.
+//! Responsible for which file a record goes to, and for whole lines. uilog-sys
+//! appends and rotates.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -33,15 +33,16 @@ use crate::sink::LossSum;
 use crate::sink::Sink;
 use crate::template::Template;
 
-/// What is logged is the user's own, whatever the umask. Directories are, too.
+/// Only the user can read the files, whatever the umask is. The same holds for
+/// directories.
 const FILE_MODE: u32 = 0o600;
 
 /// How much is written at a time, if there is more than one line. A file
 /// exceeds its `maxsize` by no more than that, or by one line.
 const MAX_WRITE: usize = 64 << 10;
 
-/// For how long a file must end within the same line before that is taken for
-/// torn: somebody may just be writing it, and have lost the processor.
+/// How long a file must end with the same incomplete line before that counts as
+/// left behind: a process may just be writing it, and have lost the processor.
 const STEADY: Duration = Duration::from_millis(250);
 
 /// How soon it is looked at again.
@@ -87,7 +88,7 @@ impl Sink for Files {
         let mut chunk = Chunk::default();
         for record in records {
             let Ok(time) = DateTime::parse_from_rfc3339(&record.time) else {
-                lost.add(1, || format!("'{}' is no time", record.time));
+                lost.add(1, || format!("'{}' is not a time", record.time));
                 continue;
             };
             let path = self.template.path(&time);

@@ -1,7 +1,7 @@
-//! What all structured sinks have in common: the spool's place and limits,
-//! what is redacted besides, the host's name, hg's environment.
+//! Settings that all structured sinks share: the spool's directory and limits,
+//! additional items to redact, the host's name, hg's environment.
 //!
-//! Knows no sink. Nothing here looks at a file.
+//! Must not know sinks. Reads no file.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -21,10 +21,10 @@ use uilog_config::items::Value;
 /// What every sink may need to know.
 #[derive(Debug)]
 pub struct Globals {
-    /// The directory in which each sink that needs one has its spool; why
-    /// there is none.
+    /// The directory for spools, one for each sink that needs one; or why there
+    /// is none.
     pub spool: Result<PathBuf, String>,
-    /// The directory of the numbers of sinks that have no spool; why there is
+    /// The directory for the numbers of sinks without a spool; or why there is
     /// none.
     pub numbers: Result<PathBuf, String>,
     /// How many bytes may wait in a spool.
@@ -89,7 +89,7 @@ impl Globals {
         self.environment.var(name.as_bytes())
     }
 
-    /// What tells where the user's journal is, as a block.
+    /// The variables that determine the user's journal, as a block.
     pub fn environment_of_journal(&self) -> Vec<u8> {
         let mut block = Vec::new();
         for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
@@ -128,7 +128,7 @@ fn variables(block: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     variables
 }
 
-/// An item's value: the last that makes sense, else the default.
+/// An item's value: the last valid one, else the default.
 fn value(items: &[(Vec<u8>, Vec<u8>)], name: &str) -> Value {
     let item = items::find(SECTION.as_bytes(), name.as_bytes());
     let item = item.expect("a test asks for each by its name");
@@ -149,13 +149,14 @@ fn spool(value: &Value, environment: &Environment) -> Result<PathBuf, String> {
         .map(|it| it.join("spool"))
         .ok_or_else(|| {
             format!(
-                "there is no place for a spool: neither {SECTION}.spool nor \
+                "there is no directory for a spool: neither {SECTION}.spool \
+                 nor \
              XDG_STATE_HOME nor HOME names a directory"
             )
         })
 }
 
-/// Where uilog keeps what it has to remember.
+/// The directory of uilog's state.
 pub(crate) fn state(environment: &Environment) -> Option<PathBuf> {
     if let Some(state) = directory(environment, b"XDG_STATE_HOME") {
         return Some(state.join("uilog"));
@@ -170,7 +171,7 @@ fn absolute(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
     if path.is_absolute() {
         Ok(path)
     } else {
-        Err(format!("'{}' is no absolute path", path.display()))
+        Err(format!("'{}' is not an absolute path", path.display()))
     }
 }
 
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(spool(&[], "XDG_STATE_HOME=s\0HOME=/h\0"), in_home);
         assert_eq!(
             spool(&[], "HOME=h\0"),
-            "there is no place for a spool: neither uilog.spool nor \
+            "there is no directory for a spool: neither uilog.spool nor \
              XDG_STATE_HOME nor HOME names a directory"
         );
     }
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(spool(" /a "), "/a");
         assert_eq!(spool("~/a"), "/h/a");
         assert_eq!(spool("$X/a"), "/x/a");
-        assert_eq!(spool("a"), "uilog.spool: 'a' is no absolute path");
+        assert_eq!(spool("a"), "uilog.spool: 'a' is not an absolute path");
         assert_eq!(spool(" "), "/h/.local/state/uilog/spool");
     }
 

@@ -1,8 +1,8 @@
 //! The history: the user's own records on this machine, for `uilog log`.
 //!
-//! Responsible for one file a day below the state directory, and for keeping
-//! all of them within a size and an age: the oldest go first. How lines get
-//! into a file is `file`'s affair. Must not know who reads them.
+//! Responsible for one file a day in the state directory, and for limiting
+//! their total size and age: the oldest are removed first. `file` writes lines.
+//! Must not know who reads them.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -101,8 +101,8 @@ impl Sink for History {
         }
         self.looked_at = Some(written);
         let today = Utc::now().date_naive();
-        // Records arrive all the same: what cannot be removed is told without
-        // a loss.
+        // Records are delivered nevertheless: files that cannot be removed are
+        // reported without a loss.
         result.and_then(|()| {
             remove_old(&self.dir, self.limits, today).map_err(|why| {
                 let dir = self.dir.display();
@@ -130,7 +130,7 @@ struct Day {
     bytes: u64,
 }
 
-/// All files of a history. Others that lie there are left alone.
+/// All files of a history. Other files are left alone.
 fn days(dir: &OwnDir) -> io::Result<Vec<Day>> {
     let names = dir.names(MAX_NAMES)?;
     let names =
@@ -140,7 +140,7 @@ fn days(dir: &OwnDir) -> io::Result<Vec<Day>> {
         let Some((day, number)) = parse(&name) else {
             continue;
         };
-        // Somebody else may just have removed it.
+        // Another process may just have removed it.
         let Some(status) = dir.entry(&name)? else {
             continue;
         };
@@ -157,7 +157,7 @@ fn days(dir: &OwnDir) -> io::Result<Vec<Day>> {
     Ok(days)
 }
 
-/// The day and the number that a file's name tells: `2026-11-30.jsonl.1`.
+/// The day and the number in a file's name: `2026-11-30.jsonl.1`.
 fn parse(name: &OsStr) -> Option<(NaiveDate, u32)> {
     let (day, rest) = name.as_bytes().split_at_checked(DAY_LEN)?;
     let day = std::str::from_utf8(day).ok()?;
@@ -201,7 +201,7 @@ fn remove(dir: &OwnDir, name: &OsStr) -> io::Result<()> {
     }
 }
 
-/// What has been deleted.
+/// The files that were deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     /// How many files.

@@ -1,8 +1,8 @@
-//! Records that sinks are done with, and that must stay in the queue all the
-//! same: a rollup counts them that has not been sent.
+//! Records that sinks have delivered, but that must stay in the queue, because
+//! a rollup counts them that was not sent yet.
 //!
-//! Responsible for which these are, whatever the number of sinks that hold one.
-//! Must not know what a rollup is.
+//! Responsible for which records these are, for any number of sinks that hold
+//! one. Must not know what a rollup is.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::lane::RecordPosition;
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     all: BTreeMap<u64, Hold>,
-    /// Records before this one are settled, but for those that are held.
+    /// Records before this one are done, except for held ones.
     passed: u64,
 }
 
@@ -27,8 +27,8 @@ struct Hold {
 }
 
 impl Holds {
-    /// A sink holds these, of which those up to the number `settled` have left
-    /// the queue unless a sink holds them.
+    /// A sink holds these records. Those up to the number `settled` have left
+    /// the queue, unless another sink holds them.
     pub(crate) fn add(&mut self, places: Vec<RecordPosition>, settled: u64) {
         for RecordPosition { number, position } in places {
             let hold = self.all.entry(number).or_insert(Hold {
@@ -40,8 +40,8 @@ impl Holds {
         }
     }
 
-    /// A sink holds these no more. Returns where those stand that nobody
-    /// holds, and that were waited for.
+    /// A sink releases these records. Returns the positions of those that no
+    /// other sink holds and that were waited for.
     pub(crate) fn remove(&mut self, places: Vec<RecordPosition>) -> Vec<u64> {
         let mut released = Vec::new();
         for RecordPosition { number, .. } in places {
@@ -60,8 +60,8 @@ impl Holds {
         released
     }
 
-    /// All up to the number `settled` are settled; where those stand that are
-    /// held, of those that were not settled before.
+    /// All records up to the number `settled` are done; returns the positions
+    /// of the held ones among those that were not done before.
     pub(crate) fn pass(&mut self, settled: u64) -> Vec<u64> {
         let first = self.passed + 1;
         self.passed = self.passed.max(settled);

@@ -1,6 +1,6 @@
-//! What a machine is called in the terms of OpenTelemetry.
+//! The machine, in OpenTelemetry's terms.
 //!
-//! Knows no sink. It is found out once for each process.
+//! Must not know sinks. It is determined once for each process.
 
 use std::path::Path;
 use std::sync::OnceLock;

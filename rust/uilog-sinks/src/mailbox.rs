@@ -1,7 +1,7 @@
 //! What a sink's thread and the dispatcher's loop share.
 //!
-//! Responsible for a lock that is held only as long as it takes to move a
-//! pointer. Must not know what the thread does with what it takes.
+//! Responsible for a lock that is held only while a pointer is moved. Must not
+//! know how the thread uses what it gets.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -18,7 +18,7 @@ use uilog_channel::queue::Delivery;
 
 use crate::sink::LossReport;
 
-/// How long a sink is idle before it lets go of what others may want.
+/// How long a sink is idle before it closes what other processes may need.
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// Records that are delivered at a time.
 const MAX_BATCH: usize = 32;
@@ -54,7 +54,7 @@ struct State {
     held: Vec<u64>,
     /// Parcels whose rollup has been sent: the oldest of those that were held.
     released: u64,
-    /// Rollups are to be sent before their time.
+    /// Rollups must be sent early.
     is_pressed: bool,
     losses: Vec<LossReport>,
     /// A process waits until all records are delivered.
@@ -66,7 +66,7 @@ struct State {
     has_ended: bool,
 }
 
-/// What has become of a sink's parcels since it was asked last.
+/// The results of a sink's parcels since the last call.
 #[derive(Debug, Default)]
 pub(crate) struct MailboxResults {
     pub(crate) done: u64,
@@ -108,8 +108,7 @@ impl Mailbox {
         state.delivery = None;
     }
 
-    /// Somebody waits until all is delivered that has been put in; how far it
-    /// is.
+    /// A process waits until all is delivered; returns the progress.
     pub(crate) fn hurry(&self) -> Delivery {
         let mut state = self.lock();
         if state.has_ended {
@@ -125,8 +124,7 @@ impl Mailbox {
         Delivery::Pending
     }
 
-    /// What has become of all that has been put in, if it has all been taken
-    /// out.
+    /// The result for all records, if all have been taken out.
     pub(crate) fn answer(&self, delivery: Delivery) {
         let mut state = self.lock();
         state.is_awaited = false;
@@ -178,7 +176,7 @@ impl Mailbox {
         }
     }
 
-    /// What rollups count is to be sent now: it takes up room.
+    /// Rollups must be sent now, because their records take up room.
     pub(crate) fn press(&self) {
         self.lock().is_pressed = true;
         self.changed.notify_one();

@@ -1,11 +1,11 @@
-//! Numbers for the records of a sink that has no spool.
+//! Numbers for the records of a sink without a spool.
 //!
-//! Responsible for which records share their numbers (those of a user on a
-//! machine whose sinks have the same name and lead to the same place), and for
-//! reporting that there are none. Must not know how a record is delivered, nor
-//! wait for long: the numbers are in a directory of the user's home, which may
-//! hang. So they are taken by a thread of its own, and if that does not answer,
-//! records go without.
+//! Responsible for which records share a sequence of numbers (those of a user
+//! on a machine whose sinks have the same name and target), and for reporting
+//! that there are no numbers. Must not know how a record is delivered, and must
+//! not block: the numbers are in a directory of the user's home, which may
+//! hang. So a separate thread assigns them, and if it does not answer, records
+//! have no numbers.
 
 use std::io;
 use std::path::Path;
@@ -39,8 +39,7 @@ use crate::target::Target;
 const BOUND: Duration = Duration::from_secs(1);
 /// How long an unused stream is kept.
 const UNUSED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-/// How much of a hash stands in the names of files: there is one directory for
-/// all sinks.
+/// How many bytes of a hash are in file names: all sinks share a directory.
 const KEY_BYTES: usize = 8;
 /// What a report begins with.
 const UNNUMBERED: &str = "its records have no numbers";
@@ -49,7 +48,7 @@ const REPORT_HOLDS: Duration = Duration::from_secs(12 * 60 * 60);
 /// More than the thread needs, and less than a thread has by default.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// What is asked of the thread.
+/// A request to the thread.
 #[derive(Debug)]
 struct Request {
     /// The records' ids.
@@ -63,7 +62,7 @@ struct Request {
 struct Answer {
     /// One for each hash.
     numbers: Vec<Option<Number>>,
-    /// Why there is not one for each, if that is to be reported.
+    /// Why there is not a number for each, if that must be reported.
     trouble: Option<String>,
 }
 
@@ -71,7 +70,7 @@ struct Answer {
 #[derive(Debug)]
 pub(crate) struct Numbering {
     sink: String,
-    /// Whether some of what is lost might not have had a number.
+    /// Whether some of the lost records might not have been numbered.
     is_sampled: bool,
     thread: Result<Thread, String>,
     /// Whether it has been reported that there are none.
@@ -157,7 +156,7 @@ impl Numbering {
         }
     }
 
-    /// Nothing has come for a while: lets go of the directory and the file.
+    /// After some idle time: closes the directory and the file.
     pub(crate) fn rest(&self) {
         if let Ok(thread) = &self.thread {
             // If it has ended, it has none.
@@ -165,9 +164,9 @@ impl Numbering {
         }
     }
 
-    /// Gives these records their numbers, or leaves them without. Before them
-    /// so many have been lost that had none: the receiver is to miss those as
-    /// well. Returns what is to be reported.
+    /// Assigns numbers to these records, if possible. `lost` records before
+    /// them get numbers as well, so that the receiver notices them. Returns a
+    /// problem to report.
     pub(crate) fn number(
         &mut self,
         records: &mut [Record],
@@ -214,9 +213,10 @@ fn target(definition: &SinkConfig, globals: &Globals) -> Option<Target> {
 }
 
 impl Thread {
-    /// Asks, and waits for the answer; or why there is none, the first time.
+    /// Asks, and waits for the answer; or returns why there is none, the first
+    /// time.
     fn ask(&mut self, request: Request) -> Result<Answer, Option<String>> {
-        const ENDED: &str = "the thread that takes them has ended";
+        const ENDED: &str = "their thread has ended";
 
         if self.is_late {
             match self.answers.try_recv() {
@@ -247,7 +247,7 @@ impl Thread {
 }
 
 fn report(why: &str) -> String {
-    format!("{UNNUMBERED}, so what is lost cannot be missed: {why}")
+    format!("{UNNUMBERED}, so losses cannot be noticed: {why}")
 }
 
 /// What the thread does.
@@ -299,8 +299,8 @@ fn open(dir: &Path, home: Option<&Path>, key: &str) -> Result<Numbers, String> {
     Ok(numbers)
 }
 
-/// What has been reported: each command would report it again, and the journal
-/// has little room.
+/// What was reported, because each command would report it again, and the
+/// journal is small.
 struct Reports {
     sink: String,
     environment: Vec<u8>,
@@ -308,7 +308,7 @@ struct Reports {
 }
 
 impl Reports {
-    /// Whether it is to be reported now that there are no numbers.
+    /// Whether missing numbers must be reported now.
     fn is_due(&mut self) -> bool {
         if std::mem::replace(&mut self.is_reported, true) {
             return false;
@@ -442,7 +442,10 @@ mod tests {
         let (number, trouble) = next(&mut first);
         assert_eq!(number, None);
         let trouble = trouble.unwrap();
-        assert!(trouble.ends_with("others can write there"), "{trouble}");
+        assert!(
+            trouble.ends_with("other users can write there"),
+            "{trouble}"
+        );
         assert_eq!(next(&mut first), (None, None));
         // The journal does not have it yet.
         assert!(next(&mut process()).1.is_some());

@@ -1,21 +1,21 @@
-//! Which number a record has among all that a sink has been given, whichever
-//! process gave it: the receiver counts by it what never came.
+//! The number of a record among all of a sink's records, over all processes, by
+//! which a receiver can count missing ones.
 //!
-//! A file of eight bytes for each number: a hash of the id that has it. Whoever
-//! wants numbers appends, and where that ends are the numbers: so two processes
-//! never have the same, none waits for another, and one that is killed costs at
-//! most the numbers that it had taken. What it has appended may be delivered
-//! once more by its successor, and has its number again: that looks at the last
-//! hashes. Once the file is full the next one goes on where it ends, and it is
-//! removed.
+//! Each number is eight bytes in a file: a hash of the record's ID. To get
+//! numbers, a process appends hashes; their positions are the numbers. So two
+//! processes never have the same number, none waits for another, and a killed
+//! process costs at most the numbers that it had taken. If its successor
+//! delivers a record again, it finds the hash among the last ones, and uses the
+//! same number. When the file is full, the next one continues the sequence, and
+//! it is removed.
 //!
-//! A file's name is `numbers-KEY-STREAM-BASE`: a hash of what the numbers are
-//! for, with the machine's name in it, since not every network file system
-//! appends for two machines at a time; a random number, by which the receiver
-//! knows which numbers belong together; and how many numbers there were before.
-//! If it is removed, another stream begins.
+//! A file's name is `numbers-KEY-STREAM-BASE`: a hash of the sequence's
+//! purpose, which includes the machine's name, because not every network file
+//! system supports appending from two machines; a random number that identifies
+//! the sequence for the receiver; and the number of earlier numbers. If the
+//! file is removed, a new sequence begins.
 //!
-//! Knows nothing of records, and not what becomes of them.
+//! Must not know records, or what happens to them.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -46,7 +46,7 @@ const MAX_NAMES: usize = 64 * 1024;
 /// Numbers that are taken at a time.
 const MAX_TAKEN: usize = 1024;
 
-/// What stands for an id.
+/// The hash of an ID.
 pub(crate) type Hash = [u8; HASH_BYTES];
 /// What no id has: of a record that is lost before it has one.
 const NO_HASH: Hash = [0; HASH_BYTES];
@@ -101,7 +101,7 @@ impl Known {
     }
 }
 
-/// Which bit stands for the first two bytes of a hash, and in which word.
+/// The bit for the first two bytes of a hash, and its word.
 fn beginning(hash: &[u8]) -> (usize, u64) {
     let value = usize::from(u16::from_le_bytes([hash[0], hash[1]]));
     (value / 64, 1 << (value % 64))
@@ -141,7 +141,7 @@ impl Name {
     }
 }
 
-/// What stands for an id.
+/// The hash of an ID.
 pub(crate) fn hash(id: &[u8]) -> Hash {
     let sum = Sha256::digest(id);
     std::array::from_fn(|at| sum[at])
@@ -204,8 +204,8 @@ impl Numbers {
         self.known.first == 1 && self.known.hashes.is_empty()
     }
 
-    /// Removes what has been given no number for so long, whatever it was for:
-    /// if it is wanted after all, another stream begins.
+    /// Removes files that were not used for so long: if a sequence is needed
+    /// after all, a new one begins.
     pub(crate) fn remove_unused(&self, age: Duration, now: SystemTime) {
         let names = self.dir.names(MAX_NAMES);
         let begins = format!("{PREFIX}-");
@@ -219,14 +219,14 @@ impl Numbers {
             let modified = u64::try_from(status.st_mtime).unwrap_or(0);
             let modified = UNIX_EPOCH + Duration::from_secs(modified);
             if now.duration_since(modified).is_ok_and(|it| it > age) {
-                // What is no file of ours stays.
+                // Other files stay.
                 let _ = self.dir.remove(&name);
             }
         }
     }
 
-    /// The number of each id, by its hash: that which it had a while ago, or
-    /// one that nobody else has; and what has kept some from having one.
+    /// The number of each ID, by its hash: the number that it had before, or a
+    /// new one; and why some have none.
     pub(crate) fn number(
         &mut self,
         hashes: &[Hash],
@@ -274,7 +274,8 @@ impl Numbers {
             let bytes: Vec<_> =
                 unnumbered.iter().flat_map(|at| hashes[*at]).collect();
             let written = self.file.write(&bytes)? as u64;
-            // Where this process has appended, whatever others have since.
+            // The position at which this process has appended, even if others
+            // have appended since.
             let begin = self.file.stream_position()? - written;
             let size = HASH_BYTES as u64;
             if written < size {
@@ -342,7 +343,7 @@ fn open(dir: &OwnDir, mut name: Name, key: &str) -> io::Result<(Name, File)> {
         let text = name.to_text(key);
         let text = OsStr::new(&text);
         let file = dir.open_or_create(text, flags, FILE_MODE)?;
-        // Nobody appends to one that has begun again.
+        // No process appends to a file that has been replaced.
         if file.metadata()?.len() > 0 {
             return Ok((name, file));
         }

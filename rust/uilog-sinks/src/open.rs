@@ -1,4 +1,4 @@
-//! From a sink's definition to its sink.
+//! Opens the sink of a configuration.
 
 use std::sync::Arc;
 

@@ -44,11 +44,11 @@ impl Owner {
         }
     }
 
-    /// Fails if something, as `what` says, belongs to another user.
+    /// Fails if `what` belongs to another user.
     ///
     /// # Errors
     ///
-    /// It does, or that cannot be told until the deadline.
+    /// It does, or the owner is not known by the deadline.
     pub(crate) fn check(
         &self,
         what: &str,
@@ -93,7 +93,7 @@ fn look_up(name: &str, deadline: Instant) -> Result<u32, String> {
     thread::Builder::new()
         .name("user".to_owned())
         .spawn(move || {
-            // Nobody may be waiting any more.
+            // The caller may have stopped waiting.
             let _ = sender.send(User::from_name(&owned));
         })
         .map_err(|error| error.to_string())?;

@@ -34,7 +34,7 @@ pub fn is_of_later_schema(json: &[u8]) -> bool {
     }
 }
 
-/// One event. As JSON, an object; what is not known is left out.
+/// One event. As JSON, an object; unknown values are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The version of the schema: [`SCHEMA`].
@@ -109,7 +109,7 @@ pub struct Record {
     /// How many events of this session had been lost before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Which part of the records like this one is kept, if not all: each
+    /// The fraction of similar records that is kept, if not all: each record
     /// stands for one divided by this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<f64>,
@@ -171,13 +171,12 @@ impl Record {
         }
     }
 
-    /// Whether it tells of a command that has failed: by an exception, by a
-    /// signal, without an end, or with an exit status other than 0; 1 of a
-    /// command that says so that there was nothing to do or to be found is no
-    /// failure.
+    /// Whether it is about a failed command: by an exception, by a signal,
+    /// without an end, or with an exit status other than 0; a 1 that means that
+    /// there was nothing to do or to find is not a failure.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
-        // 1 means what it means of Mercurial's commands only.
+        // 1 has this meaning only for Mercurial's commands.
         let command = process.command.as_deref();
         is_failure(
             &self.event,
@@ -209,18 +208,17 @@ pub fn is_failure(
     }
 }
 
-/// Commands that have been added up instead of told one by one.
+/// Commands that were summed up instead of sent one by one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rollup {
     /// How many.
     pub commands: u64,
-    /// How many of those have failed; each of these has a record of its own as
-    /// well.
+    /// How many of those have failed; each of these also has its own record.
     pub failures: u64,
     /// When the first of them ended: RFC 3339, as the record's time, which is
     /// when the last of them did.
     pub since: String,
-    /// Whether these are the commands that have found no row of their own.
+    /// Whether this is the row of all other commands.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_others: bool,
     /// How long they took, where that is known.
@@ -261,9 +259,9 @@ pub struct Numbered {
 /// A hook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hook {
-    /// Its name in `[hooks]`; of `pythonhook`, what it is a hook of.
+    /// Its name in `[hooks]`; for `pythonhook`, its type.
     pub name: String,
-    /// What it runs, redacted: a shell's command, or Python's name of a
+    /// What it runs, redacted: a shell command, or the name of a Python
     /// function.
     pub command: String,
     /// Whether the record's `span_id` is the hook's own, which the hook's
@@ -287,10 +285,10 @@ pub struct Counts {
     /// Questions to the server (`discovery`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roundtrips: Option<u64>,
-    /// What was found in the cache (`tagscache`).
+    /// Successful cache lookups (`tagscache`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_hits: Option<u64>,
-    /// What was looked for there (`tagscache`).
+    /// All cache lookups (`tagscache`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_lookups: Option<u64>,
 }
@@ -302,10 +300,10 @@ pub struct Process {
     pub pid: u32,
     /// The program.
     pub executable: String,
-    /// The program's name, if it is none of Mercurial's.
+    /// The program's name, unless it is one of Mercurial's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// Mercurial's version, where hg tells.
+    /// Mercurial's version, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hg_version: Option<String>,
     /// The working directory.
@@ -314,7 +312,7 @@ pub struct Process {
     /// The login name, or `<user:HASH>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The real user's number; not told where the name is hashed.
+    /// The real user ID; left out if the name is hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
     /// The command's full name, of a command's events.

@@ -4,10 +4,10 @@
 
 use uilog_event::event::Timestamp;
 
-/// The first and the last microsecond that RFC 3339 can tell.
+/// The first and the last microsecond that RFC 3339 can represent.
 const TIMES: [i64; 2] = [-62_167_132_800_000_000, 253_402_214_400_000_000];
 
-/// RFC 3339, whatever the clock said.
+/// RFC 3339, for any value of the clock.
 pub(crate) fn time(time: Timestamp) -> String {
     const SECONDS_PER_MINUTE: i32 = 60;
     let [first, last] = TIMES;

@@ -55,7 +55,7 @@ pub(crate) struct Command<'e> {
 }
 
 impl Command<'_> {
-    /// What stands for its id.
+    /// A hash of its ID.
     fn hash(&self) -> u128 {
         let mut hash = Sha256::new();
         hash.update(self.session.0.to_le_bytes());
@@ -77,8 +77,8 @@ struct Key {
 struct Row {
     /// What the record says besides.
     record: Record,
-    /// The ids of its commands, whatever their order: the same commands make
-    /// the same record.
+    /// The IDs of its commands, in any order: the same commands make the same
+    /// record.
     ids: u128,
     commands: u64,
     failures: u64,
@@ -91,7 +91,7 @@ struct Row {
 #[derive(Debug, Default)]
 pub(crate) struct Rollup {
     rows: BTreeMap<Key, Row>,
-    /// Commands that have found no row of their own.
+    /// The row of all other commands.
     others: Option<Row>,
     commands: u64,
     since: Option<Instant>,
@@ -128,7 +128,7 @@ impl Rollup {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// When they are to be sent.
+    /// When they must be sent.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.commands >= MAX_COMMANDS {
             true => self.since,
@@ -136,7 +136,7 @@ impl Rollup {
         }
     }
 
-    /// The records of all rows, which begin anew.
+    /// The records of all rows; then the rows restart.
     pub(crate) fn take(&mut self) -> Vec<Record> {
         self.commands = 0;
         self.since = None;

@@ -62,7 +62,7 @@ impl Sampler {
             event.trace.map(|_| state.with_threshold(threshold))
         };
         if self.rate >= 1.0 {
-            // The sampling of a parent does not decide what is kept here.
+            // A parent's sampling does not decide what is kept here.
             let threshold = state.has_threshold().then_some(ALL);
             return Some(Sampled {
                 rate: None,
@@ -83,7 +83,7 @@ impl Sampler {
         })
     }
 
-    /// Keeps an event that is a failure, whatever is configured of those.
+    /// Keeps an event that is a failure, by the configuration for failures.
     pub(crate) fn keep_failure(
         &self,
         event: &Event<'_>,

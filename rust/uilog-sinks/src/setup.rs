@@ -18,8 +18,8 @@ use crate::globals::Globals;
 /// How many are remembered: sinks that are behind may need older ones.
 const REMEMBERED: usize = 4;
 
-/// Variables of hg's environment that differ from command to command, and that
-/// no sink depends on. Any other may stand in a path, or name a proxy.
+/// Variables of hg's environment that differ from command to command, and on
+/// which no sink depends. Any other may be used in a path, or name a proxy.
 const PASSING: [&[u8]; 6] = [
     b"TRACEPARENT=",
     b"UILOG_",
@@ -29,7 +29,7 @@ const PASSING: [&[u8]; 6] = [
     b"_=",
 ];
 
-/// What is said at a record.
+/// The sinks' configuration of one record.
 #[derive(Debug)]
 pub(crate) struct Setup {
     items: Arc<Items>,

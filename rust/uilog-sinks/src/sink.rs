@@ -9,9 +9,9 @@ use uilog_channel::sink_config::SinkConfig;
 use crate::globals::Globals;
 use crate::record::Record;
 
-/// A destination for records: a file, a socket, a spool. Each has a thread of
-/// its own and may block there, but never beyond `deadline`, which is a few
-/// seconds away at most.
+/// A destination for records: a file, a socket, a spool. Each has its own
+/// thread and may block there, but not beyond `deadline`, which is at most a
+/// few seconds away.
 pub trait Sink: Send {
     /// Delivers records, in order. When it returns, each record has arrived (or
     /// is stored durably), or is lost and counted in the error.

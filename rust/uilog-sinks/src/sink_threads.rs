@@ -1,8 +1,8 @@
 //! All structured sinks of a dispatcher, as its loop sees them.
 //!
-//! Each name has a lane of its own (`lane`), which reads the queue at its own
-//! pace; here it is only known which lanes there are, and what all of them are
-//! done with. Nothing here blocks.
+//! Each sink has a lane (`lane`), which reads the queue at its own pace. This
+//! module only knows which lanes there are, and what all of them have done.
+//! Nothing here blocks.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -36,15 +36,15 @@ pub struct SinkThreads {
     /// Whether ends of commands are added up where a sink wants that.
     rolls_up: bool,
     holds: Holds,
-    /// What is rung when a sink has news, and what hears it.
+    /// The sockets by which a sink wakes the loop.
     bell: Option<(Arc<UnixStream>, UnixStream)>,
     setups: Setups,
     lanes: Vec<Lane>,
-    /// Records offered and settled so far.
+    /// The numbers of records offered and done so far.
     offered: u64,
     settled: u64,
     settled_at: Option<Instant>,
-    /// When what is left must be done.
+    /// The deadline for all remaining records.
     deadline: Option<Instant>,
 }
 
@@ -74,8 +74,7 @@ impl SinkThreads {
         }
     }
 
-    /// What has been added up is to be sent now, since the records that it
-    /// counts take up room.
+    /// Rollups must be sent now, because their records take up room.
     pub fn press(&mut self) {
         self.lanes.iter_mut().for_each(Lane::press);
     }
@@ -190,7 +189,7 @@ impl RecordDelivery for SinkThreads {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        // What was due then has been done; what is due since has not.
+        // Work that was due then has been done; later work has not.
         let since = self.settled_at?;
         let lanes = self.lanes.iter().filter_map(|lane| lane.deadline(since));
         let over = self.deadline.map(|it| it + GRACE);

@@ -100,7 +100,7 @@ fn facility(definition: &SinkConfig) -> Result<Facility, String> {
         None => {
             let named = String::from_utf8_lossy(&named);
             let all: Vec<_> = FACILITIES.iter().map(|it| it.0).collect();
-            Err(format!("'{named}' is no facility: {}", all.join(", ")))
+            Err(format!("'{named}' is not a facility: {}", all.join(", ")))
         }
     }
 }

@@ -15,13 +15,13 @@ use syslog_fmt::v5424::Msg;
 
 use crate::record::Record;
 
-/// What our parameters stand under. The number is the one that RFC 5612 sets
-/// aside for examples: we have none of our own.
+/// The SD-ID of our parameters. RFC 5612 reserves the number for examples;
+/// uilog has none of its own.
 const SD_ID: &str = "hg@32473";
-/// What the event's options stand under.
+/// The SD-ID of the event's options.
 const OPTIONS_SD_ID: &str = "hg-options@32473";
-/// Fields that stand in the header, behind it, or in a part of their own; and
-/// bytes that are no text.
+/// Fields that are in the header, after it, or in a separate part; and bytes
+/// that are not text.
 const ELSEWHERE: [&str; 5] = ["time", "host", "message", "options", "base64"];
 /// The program's name.
 const APP_NAME: &str = "hg";
@@ -63,9 +63,8 @@ pub(crate) const FACILITIES: &[(&str, Facility)] = &[
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
     pub(crate) facility: Facility,
-    /// Whether as from the C library's `syslog`: what local daemons that have
-    /// not been told otherwise understand. The structured data stand behind
-    /// the text.
+    /// Whether to format like the C library's `syslog`, which local daemons
+    /// understand by default. The structured data follows the text.
     pub(crate) is_local: bool,
 }
 
@@ -155,7 +154,7 @@ fn clock(record: &Record) -> String {
     time.format("%b %e %H:%M:%S").to_string()
 }
 
-/// How bad it is what the event tells.
+/// The severity of an event.
 fn severity(record: &Record) -> Severity {
     let is_crash = matches!(&*record.event, "commandexception" | "commandlost")
         || record.process.signal.is_some();
@@ -168,8 +167,7 @@ fn severity(record: &Record) -> Severity {
     }
 }
 
-/// What is known besides the message, by the names of docs/schema.md, with
-/// dots.
+/// All fields except the message, by the names of docs/schema.md, with dots.
 fn parameters(record: &Record) -> Parameters<'static> {
     let mut all = Parameters::new();
     if let Ok(Value::Object(fields)) = serde_json::to_value(record) {

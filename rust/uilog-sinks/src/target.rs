@@ -103,7 +103,7 @@ impl Target {
             }),
             b"syslog+tcp" => address(rest, TCP_PORT).map(Self::SyslogTcp),
             b"syslog+tls" => address(rest, TLS_PORT).map(Self::SyslogTls),
-            // What is wrong with it keeps nothing out of the spool.
+            // Invalid URLs do not keep records out of the spool.
             b"otlp" => {
                 Ok(Self::Otlp(String::from_utf8_lossy(rest).into_owned()))
             }
@@ -113,8 +113,8 @@ impl Target {
             .map_err(|why| format!("'{}': {why}", sink_config::shown_url(url)))
     }
 
-    /// What tells it from any other, whatever the environment that its URL has
-    /// been read in.
+    /// Identifies it, independent of the environment in which its URL was
+    /// parsed.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (scheme, rest) = match self {
             Self::File(template) => ("file", template.to_bytes()),
@@ -164,7 +164,7 @@ fn path(text: &[u8], environment: &Environment) -> Result<PathBuf, String> {
     let path = expand_variables(without_host(text)?, environment);
     let path = expand_user(&path, environment);
     if !path.starts_with(b"/") {
-        return Err("it is no absolute path".to_owned());
+        return Err("it is not an absolute path".to_owned());
     }
     Ok(PathBuf::from(OsString::from_vec(path)))
 }
@@ -236,20 +236,20 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        let kinds = "is no kind of sink: file:, syslog:, unix:, otlp:";
+        let kinds = "is not a kind of sink: file:, syslog:, unix:, otlp:";
         let host = "it is not //HOST or //HOST:PORT";
         let cases = [
             ("fil:/x", format!("'fil:/x' {kinds}")),
             ("/x", format!("'/x' {kinds}")),
             ("otlps://u:p@h", format!("'otlps://...@h' {kinds}")),
             ("", format!("'' {kinds}")),
-            ("file:x", "'file:x': it is no absolute path".into()),
-            ("file:", "'file:': it is no absolute path".into()),
+            ("file:x", "'file:x': it is not an absolute path".into()),
+            ("file:", "'file:': it is not an absolute path".into()),
             (
                 "file://host/x",
                 "'file://host/x': it is on another host, or lacks a '/'".into(),
             ),
-            ("unix:", "'unix:': it is no absolute path".into()),
+            ("unix:", "'unix:': it is not an absolute path".into()),
             (
                 "syslog://host",
                 "'syslog://host': it is on another host, or lacks a '/'; on \

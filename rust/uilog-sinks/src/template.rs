@@ -1,6 +1,6 @@
-//! Names of files with dates in them: `audit-%Y-%m-%d.jsonl`.
+//! File names with dates: `audit-%Y-%m-%d.jsonl`.
 //!
-//! Knows how such a name is written and filled in; nothing of what is in the
+//! Knows how such a name is written and filled in. Must not know what is in the
 //! file.
 
 use std::ffi::OsStr;
@@ -19,8 +19,8 @@ use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
 
-/// The directives that make sense in a name: strftime's, without those that
-/// depend on a language and those with slashes, blanks or line feeds.
+/// The valid directives in a name: strftime's, without those that depend on a
+/// language, and without those that produce slashes, blanks or line feeds.
 const DIRECTIVES: &[u8] = b"YCyGgmbBdjaAuwUWVHIMSpPsFz";
 
 /// A path with dates in it.
@@ -71,7 +71,7 @@ impl Template {
         let is_absolute = matches!(
             pieces.first(), Some(Piece::Text(text)) if text.starts_with(b"/"));
         if !is_absolute {
-            return Err("it is no absolute path".to_owned());
+            return Err("it is not an absolute path".to_owned());
         }
         Ok(Self { pieces })
     }
@@ -94,7 +94,7 @@ impl Template {
         }
     }
 
-    /// What tells it from any other: variables are replaced, dates are not.
+    /// Identifies it: variables are replaced, dates are not.
     pub fn to_bytes(&self) -> Vec<u8> {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Text(text) => text.as_slice(),
@@ -185,7 +185,10 @@ fn unknown(letter: Option<u8>) -> String {
     });
     let known = DIRECTIVES.iter().map(|it| format!("%{}", char::from(*it)));
     let known = known.collect::<Vec<_>>().join(" ");
-    format!("'%{shown}' is no date directive ('%%' is a percent sign): {known}")
+    format!(
+        "'%{shown}' is not a date directive ('%%' is a percent sign): \
+        {known}"
+    )
 }
 
 #[cfg(test)]
@@ -216,12 +219,12 @@ mod tests {
             ("/a/%Y/%m-%d.%H%z.x", "/a/2026/01-02.23+0530.x"),
             ("~/$A.%H%%Y", "/home/100%Y/%H.23%Y"),
             ("/${A}%j", "/%H002"),
-            ("/%", "'%' is no date directive"),
-            ("/%Q", "'%Q' is no date directive"),
-            ("/%D", "'%D' is no date directive"),
-            ("a/%Y", "it is no absolute path"),
-            ("%Y", "it is no absolute path"),
-            ("", "it is no absolute path"),
+            ("/%", "'%' is not a date directive"),
+            ("/%Q", "'%Q' is not a date directive"),
+            ("/%D", "'%D' is not a date directive"),
+            ("a/%Y", "it is not an absolute path"),
+            ("%Y", "it is not an absolute path"),
+            ("", "it is not an absolute path"),
         ];
         for (text, expected) in cases {
             let found = match filled(text) {

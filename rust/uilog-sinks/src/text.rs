@@ -17,15 +17,15 @@ pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Bytes of a text that are looked at for secrets at most: the redactor may
 /// need a second for 4 MB.
 const LOOKED_AT_BYTES: usize = 2 * MAX_TEXT_BYTES;
-/// Bytes that are dropped where the rest was not looked at: half a secret, of
-/// which the other half would have told, is within them.
+/// Bytes that are dropped before the part that was not examined: half of a
+/// secret, which only the other half would have revealed, is within them.
 const DOUBTFUL_BYTES: usize = 32 * 1024;
 
 /// How much longer the JSON of bytes that are not UTF-8 may be: six times for
 /// control characters, and base64.
 const RAW_GROWTH: usize = 8;
 
-/// What is left of a text.
+/// A truncated text.
 #[derive(Clone, Debug)]
 pub(crate) struct TruncatedText<'t> {
     bytes: Cow<'t, [u8]>,
@@ -80,8 +80,8 @@ impl<'t> TruncatedText<'t> {
         shown
     }
 
-    /// What of a text is known to be harmless. The word that the end of what
-    /// is looked at lies in is left out: half of it may look harmless.
+    /// The harmless parts of a text. The word at the end of the examined part
+    /// is left out, because half of it may look harmless.
     pub(crate) fn reduced(
         text: &'t [u8],
         reduce: impl FnOnce(&'t [u8]) -> Redacted<Cow<'t, [u8]>>,
@@ -134,20 +134,20 @@ impl<'t> TruncatedText<'t> {
     }
 }
 
-/// Remembers what was cut, and what was not UTF-8.
+/// Remembers which texts were truncated, and which were not UTF-8.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
-    /// Lengths of what was cut.
+    /// Lengths of truncated texts.
     pub(crate) truncated: Map<String, Json>,
-    /// Bytes of what was not UTF-8.
+    /// Bytes of texts that were not UTF-8.
     pub(crate) base64: Map<String, Json>,
     /// How much JSON there is so far, without names.
     pub(crate) spent: usize,
 }
 
 impl Texts {
-    /// The text for this place in the record; its JSON, with what is
-    /// remembered of it, takes at most `max` bytes, apart from names.
+    /// Prepares the text for this place in the record; its JSON, with the
+    /// remembered values, takes at most `max` bytes, apart from names.
     pub(crate) fn put(
         &mut self,
         place: &[&str],

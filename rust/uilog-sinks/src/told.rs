@@ -50,9 +50,9 @@ pub(crate) fn message<'e>(event: &'e Event<'_>) -> &'e [u8] {
     event.message.strip_suffix(b"\n").unwrap_or(&event.message)
 }
 
-/// Of `commandfinish` and `commandlost`, the command and what is said of its
-/// end; of any other event all, and nothing.
-// hg: dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
+/// For `commandfinish` and `commandlost`, the command and the text about its
+/// end; for any other event everything, and an empty text. hg:
+/// dispatch.dispatch, "%s exited %d after %0.2f seconds\n"
 pub(crate) fn command_and_end<'m>(
     name: &[u8],
     message: &'m [u8],

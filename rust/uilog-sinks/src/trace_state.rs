@@ -28,7 +28,7 @@ pub(crate) struct TraceState<'s> {
 }
 
 impl<'s> TraceState<'s> {
-    /// Reads one. What is not valid says nothing.
+    /// Parses one. Invalid parts are ignored.
     pub(crate) fn parse(text: &'s [u8]) -> Self {
         let text = std::str::from_utf8(text).ok();
         text.and_then(Self::read).unwrap_or_default()
@@ -67,8 +67,8 @@ impl<'s> TraceState<'s> {
         self.has_threshold
     }
 
-    /// The number that whoever began the trace has given it, because its id is
-    /// not random.
+    /// The random number that the creator of the trace has given it, because
+    /// its ID is not random.
     pub(crate) fn number(&self) -> Option<u64> {
         let digits = self.ours.iter().find(|it| it.0 == "rv")?.1;
         u64::from_str_radix(digits, 16).ok()
@@ -86,7 +86,7 @@ impl<'s> TraceState<'s> {
         let pairs: Vec<_> = pairs.map(|(k, v)| format!("{k}:{v}")).collect();
         let mut text = String::new();
         if !pairs.is_empty() {
-            // What is changed goes to the front.
+            // A changed member is moved to the front.
             text = format!("{OURS}={}", pairs.join(";"));
         }
         let room = MAX_MEMBERS - usize::from(!text.is_empty());

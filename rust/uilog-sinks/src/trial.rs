@@ -13,10 +13,10 @@ use std::time::Instant;
 use serde::Serialize;
 use uilog_channel::sink_config::SinkConfig;
 use uilog_channel::wire;
-use uilog_core::trial;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
+use uilog_event::sample;
 
 use crate::compose::Composer;
 use crate::globals::Globals;
@@ -31,13 +31,13 @@ use crate::record::Record;
 use crate::sink::LossReport;
 use crate::target::Target;
 
-/// The option that tells that nothing has happened.
+/// The option that marks a sample event.
 pub const OPTION: &[u8] = b"uilog_check";
 
 /// How long a sink may take.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// What is tried, and where.
+/// A trial of a sink.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial<'a> {
     /// The event's name.
@@ -161,7 +161,7 @@ fn fate_of(kind: SignalType, mut flushed: Flushed) -> DeliveryOutcome {
 fn sample<'a>(trial: &Trial<'a>) -> wire::RecordFrame<'a> {
     use std::os::unix::ffi::OsStrExt;
 
-    let mut event = trial::sample(trial.event, trial.block, trial.root);
+    let mut event = sample::of(trial.event, trial.block, trial.root);
     event.options.push(EventOption {
         key: Cow::Borrowed(OPTION),
         value: Value::Bool(true),

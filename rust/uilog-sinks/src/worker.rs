@@ -28,21 +28,21 @@ use crate::sink::Sink;
 
 /// How long one delivery may take.
 const DELIVERY_BOUND: Duration = Duration::from_secs(10);
-/// How often it is looked whether a receiver has answered for whom somebody
-/// waits: at first, and after a while.
+/// How often to check for a receiver's answer while a process waits: at first,
+/// and after a while.
 const SOONEST_LOOK: Duration = Duration::from_millis(1);
 const LATEST_LOOK: Duration = Duration::from_millis(32);
 
 /// Why a sink has ended whose thread has.
 const PANICKED: &str = "it panicked";
 
-/// Starts a sink's thread. It opens the sink itself, for that may read files
-/// that are far away. `rolls_up` tells whether it has the records of many
-/// commands, so that it makes sense to add them up.
+/// Starts a sink's thread. It opens the sink itself, because that may read
+/// files on a network. `rolls_up` says whether it gets the records of many
+/// commands, so that rollups are useful.
 ///
 /// # Errors
 ///
-/// The system has none to give.
+/// No thread can be created.
 pub(crate) fn start(
     definition: SinkConfig,
     globals: Arc<Globals>,
@@ -76,7 +76,7 @@ pub(crate) fn start(
         };
         let run = AssertUnwindSafe(|| worker.run());
         let reason = catch_unwind(run).err().map(|_| PANICKED.to_owned());
-        // What it had in hand may have arrived, or not.
+        // The record in hand may have arrived, or not.
         if let Some(reason) = &reason {
             let lost = |count| {
                 let reason = reason.clone();
@@ -92,7 +92,7 @@ pub(crate) fn start(
     thread.spawn(body).map(drop)
 }
 
-/// Loses whatever comes, for the reason that the sink could not be opened.
+/// Loses all records, because the sink could not be opened.
 fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
     loop {
         let count = match mailbox.take(None) {
@@ -111,7 +111,8 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
             Work::Finish(_) => return mailbox.end(None),
         };
         let lost = count + mailbox.take_missed();
-        // If there is no number, the sink's own trouble is reported all the same.
+        // If there is no number, the sink's own problem is reported
+        // nevertheless.
         let _ = numbering.as_mut().map(|it| it.number(&mut [], lost));
         let reason = reason.to_owned();
         mailbox.report(count, Some(LossReport { count, reason }));
@@ -121,7 +122,7 @@ fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
 struct Worker {
     mailbox: Arc<Mailbox>,
     composer: Composer,
-    /// What is added up, where that makes sense.
+    /// The rollup, if there is one.
     rollup: Option<Rollup>,
     /// None if the sink numbers records itself.
     numbering: Option<Numbering>,
@@ -181,13 +182,13 @@ impl Worker {
         }
     }
 
-    /// When what is added up is to be sent.
+    /// When the rollup must be sent.
     fn due(&self) -> Option<Instant> {
         self.rollup.as_ref().and_then(Rollup::due)
     }
 
-    /// Sends what has been added up, if there is anything. What is lost of that
-    /// is told as so many commands as were counted.
+    /// Sends the rollup, if there is one. If it is lost, the number of its
+    /// commands is reported.
     fn roll_up(&mut self, deadline: Instant) {
         let Some(rollup) = &mut self.rollup else {
             return;

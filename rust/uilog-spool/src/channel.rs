@@ -25,12 +25,13 @@ impl Channels {
         of: |_| 0,
     };
 
-    /// A spool of two channels, 0 and 1: `of` tells from a payload which one.
+    /// A spool with two channels, 0 and 1: `of` returns the channel of a
+    /// payload.
     ///
-    /// `version` is not 0, and another one wherever `of` may answer otherwise
-    /// for some payload. Places that were written down under another version
-    /// do not count beyond the lowest one: what is sent twice is better than
-    /// what is not sent at all.
+    /// `version` is not 0, and must change if `of` may return another channel
+    /// for some payload. Positions that were stored with another version only
+    /// count up to the lowest one, because sending twice is better than not
+    /// sending.
     pub const fn two(version: u32, of: fn(&[u8]) -> usize) -> Self {
         Self { version, of }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong in the spool: which operation, and where.
+//! Errors of the spool: which operation failed, and where.
 
 use std::fmt;
 use std::io;
@@ -53,7 +53,7 @@ pub(crate) enum Cause {
     /// The system says so.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Others could read, change or replace what is in the spool.
+    /// Other users could read, change or replace what is in the spool.
     #[error("{0}")]
     Unsafe(String),
     /// It holds as much as it may, and nothing of it can be evicted now.
@@ -90,7 +90,7 @@ impl Error {
         &self.path
     }
 
-    /// What the system said, if it is the system that failed.
+    /// The system's error, if a system call has failed.
     pub fn io_error(&self) -> Option<&io::Error> {
         match &self.cause {
             Cause::Io(error) => Some(error),
@@ -98,8 +98,8 @@ impl Error {
         }
     }
 
-    /// Whether the place is refused, because others could read, change or
-    /// replace what is in it.
+    /// Whether the directory is refused, because other users could read, change
+    /// or replace what is in it.
     pub fn is_unsafe(&self) -> bool {
         matches!(self.cause, Cause::Unsafe(_))
     }

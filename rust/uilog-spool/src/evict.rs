@@ -34,8 +34,8 @@ pub const LOCK: &str = "evict.lock";
 /// Segments that are removed together, each of which takes two descriptors.
 const GROUP: usize = 16;
 
-/// Makes room for `reserve` bytes, as far as that is possible now, and removes
-/// what is too old.
+/// Makes room for `reserve` bytes, as far as possible, and removes records that
+/// are too old.
 ///
 /// # Errors
 ///
@@ -47,8 +47,7 @@ pub(crate) fn make_room<F: Files>(
 ) -> Result<(), Error> {
     let max_bytes = spool.limits().max_bytes;
     let before: u64 = segments.iter().map(|it| it.length).sum();
-    // What cannot be evicted, for whatever reason, need not be: it is the hard
-    // bound that counts.
+    // If eviction fails, only the hard limit counts.
     let freed = evict(spool, segments, before + reserve).unwrap_or(0);
     let after = before - freed.min(before) + reserve;
     if after > max_bytes.saturating_add(max_bytes / 4) {
@@ -57,11 +56,11 @@ pub(crate) fn make_room<F: Files>(
     Ok(())
 }
 
-/// Removes what is too old; returns how many bytes have been freed.
+/// Removes records that are too old; returns how many bytes have been freed.
 ///
 /// # Errors
 ///
-/// Not everything that is too old could be removed.
+/// Not all of them could be removed.
 pub(crate) fn remove_old<F: Files>(
     spool: &Spool<F>,
     segments: &[Segment],
@@ -193,8 +192,8 @@ fn remove<F: Files>(
     Ok(())
 }
 
-/// Counts what is left of a segment that nobody writes to: what is not behind
-/// these places. What cannot be read is as good as damaged.
+/// Counts the remaining records of a segment without a writer, after these
+/// positions. Unreadable ones count as damaged.
 fn count<F: Files>(
     spool: &Spool<F>,
     reader: &mut Reader<F>,

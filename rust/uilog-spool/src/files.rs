@@ -37,7 +37,7 @@ use crate::place;
 /// Files are readable and writable by their owner only.
 const FILE_MODE: u32 = 0o600;
 const OTHERS_WRITE: u32 = 0o022;
-/// Where Linux tells one boot from the other.
+/// Linux's file with the ID of the current boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The system's calls. Each is one call and may fail as that does, with
@@ -49,9 +49,9 @@ pub trait Files {
     /// An exclusive lock, held until it is dropped or its process ends.
     type Lock: Debug;
 
-    /// Creates the spool's directory if it is not there, and makes sure that
-    /// nobody else can write there, or put something in its place; how far up
-    /// that is looked at, `home` tells.
+    /// Creates the spool's directory if it does not exist, and checks that
+    /// other users can neither write there nor replace it; directories above
+    /// `home` are not checked.
     ///
     /// # Errors
     ///
@@ -141,11 +141,11 @@ pub trait Files {
     /// The system's.
     fn sync_directory(&self, dir: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of whatever file has that.
+    /// Renames a file, and replaces an existing one.
     ///
     /// # Errors
     ///
-    /// The system's, or what has it is no file of ours.
+    /// The system's, or the existing file is not one of uilog's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
@@ -156,7 +156,7 @@ pub trait Files {
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Sets a file's modification time to now, for processes that check since
-    /// when a lock is held. What has no such time does nothing.
+    /// when a lock is held. Does nothing if there is no such time.
     ///
     /// # Errors
     ///
@@ -227,9 +227,9 @@ impl Files for System {
         Ok(file)
     }
 
-    // The guard has a descriptor of its own of the same open file, so that
-    // it need not borrow, and unlocks when it is dropped, not when the last
-    // copy of the descriptor is closed.
+    // The guard has its own descriptor of the same open file, so it need not
+    // borrow. It unlocks when it is dropped, and not when the last copy of the
+    // descriptor is closed.
     fn lock(&self, file: &File) -> io::Result<Option<Flock<File>>> {
         let copy = file.try_clone()?;
         match Flock::lock(copy, FlockArg::LockExclusiveNonblock) {
@@ -333,9 +333,9 @@ fn set_own_mode(file: &File) -> io::Result<()> {
     }
 }
 
-/// Fails unless a name is of a file that may be ours. Nothing else is replaced
-/// or removed; nobody else can change that in between, since nobody else can
-/// write to the directory.
+/// Fails unless this is the name of a file of uilog's. Other files are neither
+/// replaced nor removed. No other user can change that in between, because only
+/// this user can write to the directory.
 fn check_own(path: &Path) -> io::Result<()> {
     own_dir::check_own(&lstat(path)?)
 }

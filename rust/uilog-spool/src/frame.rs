@@ -185,8 +185,7 @@ impl Header {
     }
 }
 
-/// Where in `bytes` the next header may begin that has not been ruled out;
-/// their end if there is none.
+/// Where the next header in `bytes` may begin; their end if there is none.
 pub(crate) fn next_candidate(bytes: &[u8]) -> usize {
     memmem::find(bytes, &MAGIC).unwrap_or_else(|| {
         // The first bytes of it may be the last ones here.

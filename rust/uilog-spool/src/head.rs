@@ -1,4 +1,4 @@
-//! How a segment begins: who began it, and when.
+//! The beginning of a segment: which process created it, and when.
 
 use crate::files::Now;
 

@@ -39,8 +39,8 @@ const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 
-/// Creates `dir` if it is not there, and makes sure that it is safe. What is
-/// above `home` is not looked at, as with ssh.
+/// Creates `dir` if it does not exist, and checks that it is safe. As with ssh,
+/// directories above `home` are not checked.
 ///
 /// # Errors
 ///
@@ -49,12 +49,11 @@ pub fn prepare(dir: &Path, home: Option<&Path>) -> Result<(), Error> {
     walk(dir, home, look_or_create).map(drop)
 }
 
-/// Whether `dir` is there, and safe if it is. Creates nothing; what is not
-/// there is not looked behind.
+/// Whether `dir` exists, and is safe. Creates nothing.
 ///
 /// # Errors
 ///
-/// It cannot be looked at, or is not safe.
+/// It cannot be read, or is not safe.
 pub fn find(dir: &Path, home: Option<&Path>) -> Result<bool, Error> {
     walk(dir, home, |_, path| match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -62,8 +61,8 @@ pub fn find(dir: &Path, home: Option<&Path>) -> Result<bool, Error> {
     })
 }
 
-/// Follows the way to `dir` with `look`, which is given each directory and the
-/// path of what is in it; returns whether it leads there.
+/// Walks to `dir` and calls `look` with each directory and the path in it;
+/// returns whether `dir` exists.
 fn walk(
     dir: &Path,
     home: Option<&Path>,
@@ -103,7 +102,7 @@ fn walk(
             target.append(&mut ahead);
             ahead = target;
         } else if !status.is_dir() {
-            return Err(refused(&path, "it is no directory"));
+            return Err(refused(&path, "it is not a directory"));
         } else {
             if !ahead.is_empty() && !is_above_home(&path) {
                 check_above(&path, &status)?;
@@ -174,7 +173,7 @@ fn check_above(path: &Path, status: &Metadata) -> Result<(), Error> {
         return Ok(());
     }
     if mode & OTHERS_WRITE != 0 {
-        return Err(refused(path, "others can write there"));
+        return Err(refused(path, "other users can write there"));
     }
     if mode & GROUP_WRITES != 0 && !is_private(status.gid()) {
         return Err(refused(path, "its group can write there"));
@@ -187,7 +186,7 @@ fn check_itself(path: &Path, status: &Metadata) -> Result<(), Error> {
         return Err(refused(path, "it belongs to another user"));
     }
     if status.mode() & (OTHERS_WRITE | GROUP_WRITES) != 0 {
-        return Err(refused(path, "others can write there"));
+        return Err(refused(path, "other users can write there"));
     }
     Ok(())
 }

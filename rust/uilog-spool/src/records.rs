@@ -1,7 +1,6 @@
-//! Records as they lie in a spool: those that wait, and those that have been
-//! rejected, to look at or to export.
+//! The waiting and rejected records of a spool, to show or export them.
 //!
-//! Changes nothing, and takes no lock.
+//! Read-only; takes no lock.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -23,8 +22,7 @@ use crate::segment::Step;
 use crate::spool::Segment;
 use crate::spool::Spool;
 
-/// What tells a record from all others: 16 to 24 bytes, made by whoever
-/// appends it.
+/// A record's unique ID: 16 to 24 bytes, chosen by the process that appends it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
     bytes: [u8; MAX_ID_BYTES],
@@ -64,7 +62,7 @@ pub struct Record {
     pub id: RecordId,
     /// When it was appended, if the clock was right.
     pub time: SystemTime,
-    /// What was appended.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
@@ -211,7 +209,7 @@ impl<F: Files> Spool<F> {
         }))
     }
 
-    /// What has been rejected and is still kept, the oldest first.
+    /// The rejected records that are kept, the oldest first.
     ///
     /// # Errors
     ///

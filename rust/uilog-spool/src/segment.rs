@@ -23,7 +23,7 @@ use crate::spool::Spool;
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What is damaged.
+/// Damage in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Damage {
     pub(crate) records: u64,
@@ -130,7 +130,7 @@ impl<F: Files> Reader<F> {
             .context(Operation::Lock, &self.path)
     }
 
-    /// The bytes that have not been read yet, as far as that can be told.
+    /// The number of bytes that have not been read yet, as far as known.
     pub(crate) fn unread_bytes(&self, spool: &Spool<F>) -> u64 {
         let length = self.length(spool).unwrap_or(0);
         length.saturating_sub(self.place.position)
@@ -162,9 +162,9 @@ impl<F: Files> Reader<F> {
         Ok(head)
     }
 
-    /// What comes next. With `is_ended` nobody writes to the segment any more:
-    /// then what is not whole at its end is damaged; otherwise it may still
-    /// become whole, and is waited for.
+    /// Reads the next frame. With `is_ended`, the segment has no writer: then
+    /// an incomplete frame at its end is damaged; otherwise it may still be
+    /// completed.
     pub(crate) fn step(
         &mut self,
         spool: &Spool<F>,
@@ -186,7 +186,7 @@ impl<F: Files> Reader<F> {
                 }
                 Found::Damaged(damage) => return Ok(Step::Damaged(damage)),
                 Found::End => {
-                    // What is there now may be taken back by its writer.
+                    // The writer may truncate what is there now.
                     self.window_bytes = 0;
                     return Ok(Step::End);
                 }
@@ -200,8 +200,9 @@ impl<F: Files> Reader<F> {
         is_ended: bool,
     ) -> Result<Found, Error> {
         let start = self.place.position;
-        // Before something is called damaged it is read again, in one go: the
-        // writer may just have taken back half a record, and begun anew.
+        // Before bytes count as damaged they are read again, at once, because
+        // the writer may just have truncated an incomplete record and written
+        // another one.
         for is_fresh in [false, true] {
             if is_fresh {
                 self.window_bytes = 0;
@@ -226,9 +227,8 @@ impl<F: Files> Reader<F> {
                     if header.is_whole(bytes, self.name.salt())
                         || (is_torn && !is_ended)
                     {
-                        // What is before it may have been half written when it
-                        // was read, and is not any more: its writer has gone
-                        // on since.
+                        // The part before it may have been incomplete when it
+                        // was read, but the writer has continued since.
                         self.window_bytes = 0;
                         if let Some(first) = self.whole_at(spool, start)? {
                             return Ok(self.frame_after_gap(start, first));
@@ -248,9 +248,9 @@ impl<F: Files> Reader<F> {
         }
     }
 
-    /// Nothing is behind the place. If the file is shorter even, somebody has
-    /// cut it off: what is in it now is read, perhaps once more, for a writer
-    /// may have gone on in it.
+    /// There is nothing after the position. If the file is even shorter, it was
+    /// truncated: its content is read, perhaps again, because a writer may have
+    /// continued it.
     fn end_or_cut(&mut self, spool: &Spool<F>) -> Result<Found, Error> {
         let length = self.length(spool)?;
         let bytes = self.place.position.saturating_sub(length);
@@ -280,7 +280,7 @@ impl<F: Files> Reader<F> {
         Ok(is_whole.then_some(header))
     }
 
-    /// The frame at `at`, or first what is missing before it.
+    /// The frame at `at`, or first the number of missing frames before it.
     fn frame_after_gap(&mut self, at: u64, header: Header) -> Found {
         let bytes = at - self.place.position;
         let expected = self.place.sequence;

@@ -1,7 +1,6 @@
-//! The spool as a directory: where it is, how much it may hold, its segments
-//! and locks.
+//! The spool as a directory: its path, its limits, its segments and locks.
 //!
-//! Knows no counts, and not what is in a segment.
+//! Must not know counts, or what is in a segment.
 
 use std::ffi::OsStr;
 use std::io;
@@ -46,12 +45,13 @@ const EARLIEST_MS: u64 = 1_735_689_600_000;
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of what is waiting. If there is no room for more, the oldest go.
+    /// Maximum bytes of waiting records. If there is no room for more, the
+    /// oldest are evicted.
     pub max_bytes: u64,
     /// No record is kept for longer. They go in groups, so one may go up to
     /// an hour, or a 24th of this, earlier.
     pub max_age: Duration,
-    /// Bytes of what has been rejected.
+    /// Maximum bytes of rejected records.
     pub max_rejected_bytes: u64,
 }
 
@@ -82,25 +82,26 @@ impl Limits {
     }
 }
 
-/// When records are made to survive a power cut. Whatever it is, they survive
-/// the end of the process that wrote them, however it ends.
+/// When records are synced, so that they survive a power cut. With each policy,
+/// they survive the end of the process that wrote them, however it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncPolicy {
     /// When [`Writer::sync`](crate::Writer::sync) is called, or a file is full.
-    /// A power cut costs what has been appended since, and what has been sent
-    /// may be sent again.
+    /// A power cut loses what was appended since, and sent records may be sent
+    /// again.
     OnRequest,
-    /// With the first record that is appended this much later than the last
-    /// sync, and when the writer is dropped. A power cut costs what has been
-    /// appended since, and what has been sent since the sender's last sync may
-    /// be sent again.
+    /// With the first record that is appended this long after the last sync,
+    /// and when the writer is dropped. A power cut loses what was appended
+    /// since, and records that were sent since the sender's last sync may be
+    /// sent again.
     Every(Duration),
     /// With each record. A power cut costs nothing.
     Each,
 }
 
-/// Tells by its payload whether a record is to wait for another program: this
-/// one cannot send it. Those behind it in the same file wait as well.
+/// Returns for a payload whether the record has to wait for another program,
+/// because this one cannot send it. Later records in the same file wait as
+/// well.
 #[derive(Clone, Copy)]
 pub struct HoldBack(pub fn(&[u8]) -> bool);
 
@@ -171,13 +172,12 @@ impl<F> Clone for Spool<F> {
 }
 
 impl Spool {
-    /// The spool in the directory `dir`, which is created if need be.
+    /// The spool in the directory `dir`, which is created if needed.
     ///
     /// # Errors
     ///
     /// The directory cannot be created, or it is not safe: it belongs to
-    /// somebody else, or others can write there or put another one in its
-    /// place.
+    /// another user, or other users can write there or replace it.
     pub fn open(dir: &Path, options: Options) -> Result<Self, Error> {
         Self::open_with(System, dir, options)
     }
@@ -274,9 +274,8 @@ impl<F: Files> Spool<F> {
         Ok(segments)
     }
 
-    /// How long ago a segment was created; none if the clock that tells it
-    /// cannot be believed: it was created in the future, or before there was
-    /// such a thing.
+    /// The age of a segment; none if the clock was wrong: if it was created in
+    /// the future, or before uilog existed.
     pub(crate) fn age_ms(&self, name: Name, head: Option<Head>) -> Option<u64> {
         let now = self.files().now();
         if let Some(head) = head.filter(|it| it.is_of_this_boot(&now)) {

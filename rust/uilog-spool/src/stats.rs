@@ -1,6 +1,6 @@
-//! What a spool holds and has lost, in figures.
+//! Numbers of a spool's waiting and lost records.
 //!
-//! Reads what waits, and the counts; changes nothing.
+//! Reads the segments and the counts; read-only.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::segment::Reader;
 use crate::segment::Step;
 use crate::spool::Spool;
 
-/// What has been lost, counted from the spool's beginning.
+/// The losses since the spool was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LossCounts {
     /// Records that have gone unsent because of the limits.
@@ -27,11 +27,11 @@ pub struct LossCounts {
     pub rejected: u64,
     /// Records that are lost because a file was damaged.
     pub damaged: u64,
-    /// How often the counts themselves were damaged and began anew.
+    /// How often the counts themselves were damaged and restarted.
     pub counts_lost: u64,
 }
 
-/// What a spool holds, and what has become of what it held.
+/// The records in a spool, and the results of earlier ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Records that wait.
@@ -54,8 +54,8 @@ pub struct Stats {
     pub unreadable: u64,
     /// Records that have been accepted.
     pub sent: u64,
-    /// Records that have gone unsent because of the limits. If a sender was
-    /// just sending some of them, those may have been sent all the same.
+    /// Records that were not sent because of the limits. A sender that was just
+    /// sending some of them may have sent them.
     pub evicted: u64,
     /// Their bytes in the files.
     pub evicted_bytes: u64,
@@ -68,14 +68,13 @@ pub struct Stats {
     pub damaged: u64,
     /// Bytes that are damaged.
     pub damaged_bytes: u64,
-    /// How often the counts themselves were damaged and began anew.
+    /// How often the counts themselves were damaged and restarted.
     pub counts_lost: u64,
 }
 
 impl Stats {
-    /// Without the losses that the user has acknowledged. Where the counts
-    /// have begun anew since, it cannot be said which those are, and none is
-    /// left out.
+    /// Subtracts the losses that the user has acknowledged. If the counts have
+    /// restarted since, these are unknown, and nothing is subtracted.
     fn without(&mut self, forgotten: AcknowledgedLosses) {
         if self.counts_lost == forgotten.counts_lost {
             self.counts_lost = 0;
@@ -87,8 +86,8 @@ impl Stats {
 }
 
 impl<F: Files> Spool<F> {
-    /// What it holds now, without a lock: what others do meanwhile may be seen
-    /// in one number and not in the other. Reads everything that waits.
+    /// The current numbers, without a lock, so changes by other processes may
+    /// be in one number and not in another. Reads all waiting records.
     ///
     /// # Errors
     ///
@@ -136,7 +135,7 @@ impl<F: Files> Spool<F> {
     ) -> Result<(), Error> {
         let head = reader.head(self)?;
         let age_ms = self.age_ms(reader.name(), head).unwrap_or(0);
-        // Of each channel: what is behind such a record waits with it.
+        // For each channel: records after such a record wait with it.
         let mut is_held_back = [false; CHANNELS];
         loop {
             match reader.step(self, false)? {
@@ -204,8 +203,8 @@ impl<F: Files> Spool<F> {
         Ok(false)
     }
 
-    /// Whether a record waits that stands before this place of a segment.
-    /// `sent` tells how far that has been sent.
+    /// Whether a record before this position of a segment is waiting. `sent`
+    /// has the position up to which it was sent.
     pub(crate) fn is_pending_before(
         &self,
         name: Name,
@@ -239,7 +238,7 @@ impl<F: Files> Spool<F> {
         }
     }
 
-    /// What has been lost so far, without reading what waits.
+    /// The losses so far, without reading the waiting records.
     ///
     /// # Errors
     ///

@@ -207,6 +207,6 @@ mod tests {
         far.read_exact(&mut [0; 3]).expect("three bytes");
         assert_eq!(outgoing(near.as_fd()).expect("a socket"), 0);
         let (reader, _writer) = nix::unistd::pipe().expect("a pipe");
-        outgoing(reader.as_fd()).expect_err("it is no socket");
+        outgoing(reader.as_fd()).expect_err("it is not a socket");
     }
 }

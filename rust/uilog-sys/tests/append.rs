@@ -100,7 +100,11 @@ fn a_directory_that_is_not_ours_alone_is_refused() {
     ] {
         chmod(path, bad);
         let error = place(dir.path()).open(true).unwrap_err();
-        let expected = format!("{}: others may write there", path.display());
+        let expected = format!(
+            "{}: other users may write \
+            there",
+            path.display()
+        );
         assert_eq!(error.to_string(), expected);
         append(&place(dir.path())).unwrap_err();
         chmod(path, good);

@@ -1,6 +1,6 @@
-//! Reading events one after the other, whose places in a file are known.
+//! Reads events at known positions in a file, one after the other.
 //!
-//! Responsible for reading a block once for many of them. Must not know what
+//! Responsible for reading each block once for many of them. Must not know what
 //! an event is.
 
 use std::io;

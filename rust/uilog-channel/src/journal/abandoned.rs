@@ -1,13 +1,13 @@
-//! Pages of counters whose hg and whose dispatcher have both gone: what they
-//! have left is lost, and is counted once.
+//! Counter pages whose hg and dispatcher have both ended: the events that were
+//! not done are lost, and are counted once.
 //!
-//! Responsible for finding them, and for what the journal says of them. Every
-//! dispatcher looks for them at its end and moves what it finds to the journal;
-//! until then whoever reads the journal reads them, too. hg never looks. How
-//! pages are held and by whom they are removed, [`crate::page`] says.
+//! Responsible for finding them, and for the lines about them in the journal.
+//! Every dispatcher looks for them at its end and moves what it finds to the
+//! journal; until then, commands that read the journal read them, too. hg never
+//! looks. [`crate::page`] has the locks, and who removes a page.
 //!
-//! A page is whatever a process of this user has put there: it is read within
-//! bounds, and nothing is done about it but a line in the journal.
+//! Any process of this user may have written a page, so all numbers are
+//! checked, and a page only leads to a line in the journal.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -39,14 +39,14 @@ const MAX_NAMES: usize = 1 << 16;
 /// size every second, and so on: each command pays the same, however many run
 /// at once or have left something behind.
 const LOOKED_THROUGH_BYTES: i64 = 16 * 1024;
-/// The directory that pages are made in every dispatcher looks through, and
-/// one of so many the others, where other environments have made theirs: to
-/// open and to list these costs a third of what a dispatcher costs that has run
-/// one script. Whoever reads the journal looks at all of them.
+/// Every dispatcher scans the directory in which pages are created, and one of
+/// so many also the other directories, where other environments create theirs:
+/// to open and list these costs a third of the time of a dispatcher that has
+/// run one script. Commands that read the journal scan all of them.
 const EVERYWHERE_ONE_OF: u32 = 16;
 /// For so long a dispatcher is not expected to have begun.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// When a page was last written is told if that is so long ago.
+/// The time of a page's last write is shown if it is longer ago.
 const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A page, and who holds it.
@@ -61,8 +61,8 @@ pub struct Found {
     page: Option<Page>,
 }
 
-/// What the pages say that tell of a loss, or of events that wait for a
-/// dispatcher that does not begin.
+/// Failures for pages with losses, or with events that wait for a dispatcher
+/// that does not begin.
 pub fn failures(choice: &Choice) -> Vec<Failure> {
     let mut failures = Vec::new();
     let visit = |found: Found| failures.extend(found.failure());
@@ -98,7 +98,7 @@ pub(crate) fn claim_all(
 ) {
     let visit = |found: Found| {
         if found.holders.is_dead() {
-            // One that cannot be claimed stays for somebody else.
+            // A page that cannot be claimed is left to other processes.
             let _ = found.claim(&mut append);
         }
     };
@@ -136,7 +136,7 @@ fn each(
         }
         for name in names.into_iter().take(left) {
             left -= 1;
-            // What is no file of ours says nothing; others may remove one.
+            // Foreign files are ignored; another process may remove one.
             if let Ok(found) = look(Arc::clone(&dir), name) {
                 visit(found);
             }
@@ -212,15 +212,14 @@ impl Found {
 
     fn failure(&self) -> Option<Failure> {
         if is_unfinished(&self.name) {
-            // Its maker had not told anybody that it has taken an event.
+            // Its creator had not committed any event.
             return None;
         }
         let told = match &self.page {
             None if self.holders.is_dead() => Some((
                 FailureKind::Lost,
                 0,
-                "a damaged page of counters: nobody knows how many events \
-                 have been lost"
+                "a damaged counter page: the number of lost events is unknown"
                     .to_owned(),
             )),
             None => None,
@@ -256,20 +255,20 @@ impl Found {
         if self.holders.reader {
             let (pid, program) = (page.reader_pid, &page.program);
             let waits = format!(
-                "the events wait: process {pid}, {program} dispatch, has not \
-                 begun"
+                "the events are queued: process {pid}, {program} dispatch, \
+                 has not begun"
             );
             return (!has_begun).then_some(waits);
         }
         Some(format!(
-            "the events wait: their dispatcher has ended, and hg, process {}, \
-             starts another one with its next event",
+            "the events are queued: their dispatcher has ended; hg, process \
+             {}, starts another one with its next event",
             page.maker_pid
         ))
     }
 }
 
-/// What has been lost with a page, and why.
+/// The number of events lost with a page, and why.
 fn loss(page: &Page) -> String {
     let progress = &page.progress;
     let program = &page.program;
@@ -281,8 +280,8 @@ fn loss(page: &Page) -> String {
     } else if progress.readers == page.begun_before && page.undone() > 0 {
         format!("{program} dispatch has ended before it has done anything")
     } else {
-        "hg and its dispatcher have been killed (a container or a control \
-         group that has ended, or the machine)"
+        "hg and its dispatcher were killed (by the end of a container, a \
+         cgroup or the machine)"
             .to_owned()
     };
     let records = progress.taken.saturating_sub(progress.scripts);
@@ -291,9 +290,9 @@ fn loss(page: &Page) -> String {
     let known = progress.uncertain().saturating_add(records);
     let parts = [
         (page.undone().saturating_sub(known), "not begun"),
-        (uncertain, "begun, and perhaps run to the end"),
+        (uncertain, "started, and perhaps completed"),
         (records, "perhaps not delivered to all sinks"),
-        (page.untold(), "lost before, and not in the journal yet"),
+        (page.untold(), "lost earlier, and not in the journal yet"),
         (page.open.into(), commandlost::CANNOT_TELL),
     ];
     let parts: Vec<_> = parts
@@ -512,9 +511,9 @@ mod tests {
         words(960, &[2]);
         kill(&path, (writer, readers));
         let failure = claimed(&choice).remove(0);
-        let what = "5 not begun, 3 begun, and perhaps run to the end, \
+        let what = "5 not begun, 3 started, and perhaps completed, \
                     3 perhaps not delivered to all sinks, \
-                    3 lost before, and not in the journal yet";
+                    3 lost earlier, and not in the journal yet";
         assert!(failure.detail.ends_with(what), "{failure:?}");
         // One not begun is none that is not known of: it was told.
         assert_eq!(failure.lost, 14);

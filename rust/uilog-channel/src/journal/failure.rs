@@ -1,4 +1,4 @@
-//! One failure, as a line of the journal tells it.
+//! One failure, as a line of the journal.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -78,8 +78,8 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A failure that happens now. No secret stays in the detail, if
-    /// [`crate::journal::redact_with`] has said how.
+    /// A failure at the current time. Its detail is redacted, if
+    /// [`crate::journal::redact_with`] was called.
     pub fn now(
         session: String,
         event: &[u8],

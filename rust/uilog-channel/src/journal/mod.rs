@@ -1,11 +1,11 @@
-//! The journal of failures: what was lost or went wrong, kept across
-//! processes, so that a later command can show it.
+//! The journal of failures: losses and errors, stored across processes, so that
+//! a later command can show them.
 //!
 //! JSON lines in `$XDG_STATE_HOME/uilog/failures.jsonl`, one append each, and
-//! only when something has failed. Where that directory is not the user's
-//! alone, or takes nothing, other places are used (`places`), which are read
-//! as well. How a line is appended without waiting for a home directory, and
-//! what makes a directory safe, [`uilog_sys::append`] knows.
+//! only when something has failed. If other users can write to that directory,
+//! or nothing can be appended there, other directories are used (`places`),
+//! which are read as well. [`uilog_sys::append`] appends a line without waiting
+//! for a home directory, and decides which directories are safe.
 
 pub mod abandoned;
 mod failure;
@@ -35,7 +35,7 @@ use uilog_sys::append::Plan;
 
 use crate::places::Choice;
 
-/// The journal starts anew at this size; the one before is kept as `.1`.
+/// The journal is rotated at this size; one old file is kept as `.1`.
 const MAX_BYTES: u64 = 256 * 1024;
 
 /// How many processes of a user append at a time: the others use the places
@@ -67,7 +67,7 @@ pub struct Journal {
 #[serde(untagged)]
 enum Line {
     Failure(Failure),
-    /// What stands before this is known, and not shown any more.
+    /// Earlier lines are acknowledged, and not shown any more.
     Forgotten {
         #[expect(dead_code, reason = "for people who read the file")]
         forgotten: String,
@@ -109,8 +109,8 @@ impl Journal {
         self.places.first().and_then(GuardedPath::problem)
     }
 
-    /// Where failures go as long as there is a problem with the first place;
-    /// `None` if there is none, or if they go nowhere.
+    /// The fallback for failures while there is a problem with the first
+    /// directory; `None` if there is none, or no fallback.
     pub fn fallback(&self) -> Option<PathBuf> {
         self.problem()?;
         let mut places = self.places.iter();
@@ -125,19 +125,19 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// No place takes it; the caller has nobody else to tell.
+    /// Nothing can be appended anywhere.
     pub fn append(&self, failure: &Failure) -> io::Result<()> {
         self.plan(failure)?.run()
     }
 
-    /// Appends a failure without waiting for a home directory: a process of
-    /// its own does, see [`uilog_sys::append`]. If there can be none, it goes
-    /// to a local file system at once.
+    /// Appends a failure without waiting for a home directory, by a child
+    /// process: see [`uilog_sys::append`]. If there can be none, it goes to a
+    /// local file system at once.
     ///
     /// # Errors
     ///
-    /// As [`Journal::append`], as far as that is known now; more tells
-    /// [`append_trouble`].
+    /// Like [`Journal::append`], as far as known now; [`append_trouble`]
+    /// returns later errors.
     pub fn append_apart(&self, failure: &Failure) -> io::Result<()> {
         match self.plan(failure)?.start() {
             Ok(()) => Ok(()),
@@ -145,9 +145,8 @@ impl Journal {
         }
     }
 
-    /// Takes over what has been lost where hg and its dispatcher have both
-    /// gone. A home directory that does not answer is waited for no longer than
-    /// `bound`; the next one takes over what this one has not.
+    /// Reports the losses of hgs and dispatchers that have both ended. Waits
+    /// for a home directory at most `bound`; the next process reports the rest.
     pub fn claim_abandoned(&self, bound: Duration) {
         let found =
             abandoned::dead(&self.choice, MAX_LOOKED_AT, std::process::id());
@@ -158,7 +157,7 @@ impl Journal {
         let (done, is_done) = mpsc::channel();
         let claim = move || {
             for page in found {
-                // One that cannot be claimed stays for somebody else.
+                // A page that cannot be claimed is left to other processes.
                 let _ = page.claim(|failure| journal.append(failure));
             }
             let _ = done.send(());
@@ -179,10 +178,9 @@ impl Journal {
         Ok(plan.slots(slots))
     }
 
-    /// The failures that are still kept, the oldest first, and those that pages
-    /// of counters tell of: events that have been lost where hg and its
-    /// dispatcher have both gone, or that wait. Lines that cannot be read are
-    /// passed over.
+    /// The stored failures, the oldest first, and those of counter pages:
+    /// events that were lost because hg and its dispatcher have both ended, or
+    /// that wait. Unreadable lines are skipped.
     pub fn read(&self) -> Vec<Failure> {
         // First, for one that is being moved to the journal.
         let abandoned = abandoned::failures(&self.choice);
@@ -200,12 +198,12 @@ impl Journal {
         self.places.iter().flat_map(read_place).collect()
     }
 
-    /// Shows no more of what is kept now, which stays in the files; how many
-    /// failures that are.
+    /// Acknowledges all stored failures, which stay in the files; returns how
+    /// many.
     ///
     /// # Errors
     ///
-    /// What is kept in some place is still shown.
+    /// Failures in some directory are still shown.
     pub fn forget(&self) -> io::Result<u64> {
         let time = Timestamp::now().to_rfc3339();
         let line = serde_json::json!({ "forgotten": time });
@@ -226,7 +224,7 @@ impl Journal {
     }
 }
 
-/// Of those that tell of one page only the first, the oldest first.
+/// Keeps only the first failure about each page, the oldest first.
 fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
     let mut pages = HashSet::new();
     failures.retain(|failure| match &failure.page {
@@ -250,8 +248,8 @@ pub fn wait_for_appending(bound: Duration) -> bool {
     append::wait(bound)
 }
 
-/// Why no place has taken a failure that a process of its own was to append,
-/// if that has happened since the last call.
+/// Why a child process could not append a failure anywhere, if that has
+/// happened since the last call.
 pub fn append_trouble() -> Option<String> {
     append::take_failure().map(|error| error.to_string())
 }
@@ -298,7 +296,7 @@ pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
     groups
 }
 
-/// What is kept in one place and not forgotten.
+/// The failures in one directory that are not acknowledged.
 fn read_place(place: &GuardedPath) -> Vec<Failure> {
     let mut failures = Vec::new();
     let Ok(dir) = place.open(false) else {
@@ -311,7 +309,7 @@ fn read_place(place: &GuardedPath) -> Vec<Failure> {
             file.take(2 * MAX_BYTES).read_to_end(&mut text)?;
             Ok(text)
         };
-        // What is not there, or not ours, says nothing.
+        // A missing or foreign file is ignored.
         for line in read().unwrap_or_default().split(|byte| *byte == b'\n') {
             match parse(line) {
                 Some(Line::Failure(failure)) => failures.push(failure),
@@ -323,8 +321,8 @@ fn read_place(place: &GuardedPath) -> Vec<Failure> {
     failures
 }
 
-/// Reads a line. Before it may stand the beginning of another, from a time
-/// when the disk was full.
+/// Parses a line. The beginning of another one may precede it, from a time when
+/// the disk was full.
 fn parse(line: &[u8]) -> Option<Line> {
     serde_json::from_slice(line).ok().or_else(|| {
         let begins = line.windows(LINE_BEGINS.len());
@@ -445,7 +443,10 @@ mod tests {
         let shared = fs::Permissions::from_mode(0o777);
         fs::set_permissions(dir.path().join("state"), shared).unwrap();
         let problem = journal.problem().unwrap();
-        assert!(problem.ends_with("others may write there"), "{problem}");
+        assert!(
+            problem.ends_with("other users may write there"),
+            "{problem}"
+        );
         // What stands there may be anybody's.
         assert_eq!(journal.read(), []);
         fallback_of(&journal);

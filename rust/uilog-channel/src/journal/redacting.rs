@@ -1,13 +1,13 @@
-//! What takes the secrets out of failures: given once for each process, by
-//! whoever has it.
+//! The function that redacts failures. It is set once for each process, by a
+//! crate that has one.
 
 use std::sync::OnceLock;
 
 static REDACT: OnceLock<Redact> = OnceLock::new();
 
-/// Has secrets taken out of the details of all failures of this process, from
-/// now on. Where nobody asks for it, as in hg's own process, which has no
-/// rules, details are texts of our own.
+/// From now on, redacts the details of all failures of this process. Without
+/// this call, as in hg's own process, which has no rules, details are uilog's
+/// own texts.
 pub fn redact_with(redact: Redact) {
     // The first one counts.
     let _ = REDACT.set(redact);

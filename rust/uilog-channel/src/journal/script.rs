@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-/// What is known of a script that failed.
+/// A script that failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScriptFailure {
     /// The file and line that define it, or what else does.
@@ -25,14 +25,14 @@ pub struct ScriptFailure {
     /// How long it ran, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
-    /// The last of what it wrote to standard error, without secrets.
+    /// The end of its standard error, without secrets.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr: String,
 }
 
 impl ScriptFailure {
-    /// In a few lines, for people; what is not known is left out. They hold
-    /// whatever the script has written.
+    /// A few lines for people, without unknown values. They contain what the
+    /// script has written.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut line = |name: &str, value: &str| {

@@ -22,45 +22,45 @@ pub(super) const BLOCK_BYTES: u64 = 512;
 /// Where in the first page the queue says that it is one, and of which
 /// protocol. This stays the same in every version.
 pub(super) const MAGIC_AT: u64 = 0;
-/// What it says, with the protocol in the last two bytes.
+/// The file's first bytes, followed by the protocol in two bytes.
 pub(super) const MAGIC: [u8; 6] = *b"uilog\0";
 /// Where the page says how the queue is kept.
 pub(super) const FLAGS_AT: u64 = 8;
-/// The frames are in a file of their own.
+/// The frames are in a separate file.
 pub(super) const APART: u64 = 1;
-/// Where the writer's words stand: what it has committed, how much memory the
-/// queue may take, what it knows of its reader and of its losses, which command
-/// runs, and when it has written last.
+/// Offset of the writer's words: the committed position, the memory limit, the
+/// reader, unreported losses, the running command, and the time of the last
+/// write.
 pub(super) const WRITER_AT: u64 = 64;
 /// How many words these are.
 pub(super) const WRITER_WORDS: usize = 8;
-/// Where it stands among them how much memory the queue may take.
+/// Offset of the memory limit.
 pub(super) const MAX_BYTES_AT: u64 = WRITER_AT + 16;
-/// Where it stands among them who reads.
+/// Offset of the reader's process ID.
 pub(super) const READER_PID_AT: u64 = WRITER_AT + 24;
-/// Where it stands among them how many events the writer has lost of which the
-/// journal has not been told.
+/// Offset of the number of lost events that the writer has not reported to the
+/// journal.
 pub(super) const WRITER_UNTOLD_AT: u64 = WRITER_AT + 40;
-/// Where it stands among them which command runs, and after that when the
-/// writer has written last, in microseconds of the monotonic clock.
+/// Offset of the running command, followed by the time of the writer's last
+/// write, in microseconds of the monotonic clock.
 pub(super) const OPEN_AT: u64 = WRITER_AT + 48;
-/// Where it stands who has made the page: [`Creator`].
+/// Offset of the page's creator: [`Creator`].
 pub(super) const MAKER_AT: u64 = 128;
-/// Where the name of the reader's program stands, as its length and its text.
+/// Offset of the name of the reader's program, as length and text.
 pub(super) const PROGRAM_AT: u64 = 176;
 /// Bytes of that at most.
 pub(super) const MAX_PROGRAM_BYTES: usize = 330;
-/// Where in a queue that has a name, and no program that is to read it, the
-/// writer says what it does at the moment, as the length and the text.
+/// Offset of the writer's phase in a queue with a name, as length and text;
+/// such a queue has no reader's program.
 pub(super) const PHASE_AT: u64 = PROGRAM_AT;
-/// Where the reader's words stand.
+/// Offset of the reader's words.
 pub(super) const READER_AT: u64 = 512;
-/// Where `refused_by` stands among them, in every version.
+/// Offset of `refused_by`, in every version.
 pub(super) const REFUSED_BY_AT: u64 = READER_AT + 7 * 8;
-/// Where it stands how many losses the journal has been told of: a word that
-/// [`ReportedLosses`] alone writes.
+/// Offset of the number of reported losses, which only [`ReportedLosses`]
+/// writes.
 pub(super) const TOLD_AT: u64 = 960;
-/// Where a finder says that it counts what is left as lost.
+/// Offset of the mark that a finder counts the rest as lost.
 pub(super) const CLAIMED_AT: u64 = 968;
 /// Where the writer says of how many of its records it waits for the delivery;
 /// 0: of none.
@@ -69,17 +69,17 @@ pub(super) const AWAITED_AT: u64 = 1008;
 pub(super) const OUTCOME_AT: u64 = 1016;
 /// Set in that word if some of them are not delivered, and stay where they are.
 pub(super) const DEFERRED: u64 = 1 << 63;
-/// Where the reader's last failure stands, as its length and its text.
+/// Offset of the reader's last failure, as length and text.
 pub(super) const FAILURE_AT: u64 = 1024;
 /// Bytes of that text at most.
 pub(super) const MAX_FAILURE_BYTES: usize = 2048;
-/// Where the page's own path stands, as its length and its text.
+/// Offset of the page's own path, as length and text.
 pub(super) const PATH_AT: u64 = 3080;
 /// Bytes of that at most.
 pub(super) const MAX_PATH_BYTES: usize = 496;
 
-/// Where in the first page of a queue that has a name it stands who has made
-/// it, as the length and the text.
+/// Offset of the creator of a queue with a name, in the first page, as length
+/// and text.
 pub(super) const ORIGIN_AT: u64 = 3584;
 /// Bytes of that text at most.
 pub(super) const MAX_ORIGIN_BYTES: usize = 500;
@@ -105,7 +105,7 @@ pub(super) fn put_text(
     put(page, at + LENGTH_BYTES, text);
 }
 
-/// Begins a frame in `buffer`; what is appended until [`end_frame`] is its
+/// Begins a frame in `buffer`; everything appended until [`end_frame`] is its
 /// content.
 pub fn begin_frame(buffer: &mut Vec<u8>) -> io::Result<usize> {
     let begin = buffer.len();
@@ -134,16 +134,17 @@ pub(super) fn page_of(position: u64) -> u64 {
     position / PAGE_BYTES * PAGE_BYTES
 }
 
-/// Where the first page begins that lies wholly at or after this position.
+/// The beginning of the first whole page at or after this position.
 pub(super) fn page_after(position: u64) -> u64 {
     page_of(position + PAGE_BYTES - 1)
 }
 
-/// The protocol of whoever writes, without which nothing else means anything.
+/// The writer's protocol; if it is another one, nothing else can be
+/// interpreted.
 ///
 /// # Errors
 ///
-/// It is no page, which is `InvalidData`.
+/// It is not a page, which is `InvalidData`.
 pub fn protocol_of(page: &File) -> io::Result<u16> {
     let mut magic = [0; MAGIC.len() + 2];
     page.read_exact_at(&mut magic, MAGIC_AT)

@@ -92,13 +92,13 @@ pub fn page_apart(max_bytes: u64, maker: &Creator<'_>) -> Vec<u8> {
     page
 }
 
-/// Who has made a queue that has a name. Whoever reads it may be a process that
-/// knows nothing else of that one, and cannot rely on it.
+/// The creator of a queue with a name. The reader may not know that process
+/// otherwise, and must not trust this.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The process.
     pub pid: u32,
-    /// What stands for all its namespaces, as agents are told apart by it.
+    /// A key for all its namespaces, which is part of an agent's name.
     pub namespaces: String,
     /// Its session.
     pub session: String,
@@ -117,12 +117,13 @@ pub fn lay_out_for_records(
     max_bytes: u64,
     origin: &Origin,
 ) -> io::Result<()> {
-    file.write_all_at(&new_page(max_bytes, 0, NO_SCRIPTS), MAGIC_AT)?;
     let text = postcard::to_stdvec(origin).map_err(io::Error::other)?;
     if text.len() > MAX_ORIGIN_BYTES {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let mut bytes = (text.len() as u32).to_le_bytes().to_vec();
-    bytes.extend_from_slice(&text);
-    file.write_all_at(&bytes, ORIGIN_AT)
+    // All at once: this is on the way of a command's first record.
+    let mut page = new_page(max_bytes, 0, NO_SCRIPTS);
+    page.resize(FIRST_FRAME as usize, 0);
+    put_text(&mut page, ORIGIN_AT, &text, MAX_ORIGIN_BYTES);
+    file.write_all_at(&page, MAGIC_AT)
 }

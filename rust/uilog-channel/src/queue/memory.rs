@@ -15,7 +15,7 @@ pub enum Memory {
     Temporary,
 }
 
-/// Tells what a queue would be kept in now.
+/// Returns what a queue would be stored in now.
 ///
 /// # Errors
 ///

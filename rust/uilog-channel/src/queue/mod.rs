@@ -1,22 +1,22 @@
 //! The queue between hg and its dispatcher: frames, and a page of counters.
 //!
-//! hg appends, and never waits for whoever reads; the dispatcher reads, and
-//! gives back the memory behind it. What hg has committed survives hg. Both
-//! ends keep their counters in one page, so that either can be asked after the
-//! other has gone, and a second dispatcher can go on where the first one died.
+//! hg appends, and never waits for the reader. The dispatcher reads, and
+//! releases the memory of what it has read. Committed frames survive hg. Both
+//! ends have their counters in one page, so each can be read after the other
+//! has ended, and a second dispatcher can continue where the first one died.
 //!
-//! The frames hold hg's environment, so they are in a file in memory that has
-//! no name. The page is the first one of that file, or a file of its own, which
-//! may have a name (`page`): then it tells what has been lost when
-//! both ends have been killed.
+//! The frames contain hg's environment, so they are in a memory file without a
+//! name. The counter page is the first page of that file, or a file of its own,
+//! which may have a name (`page`): then it shows what was lost if both ends
+//! were killed.
 //!
-//! The page also names the command that has begun and not ended: whoever finds
-//! its writer dead knows by that that it was killed. The word is written
-//! together with what has been committed, so that the end of a command and the
-//! record of it are one.
+//! The page also refers to the command that has begun and not ended: a process
+//! that finds the writer dead knows from it that the command was killed. That
+//! word is written together with the committed position, so the end of a
+//! command and its record are stored by one write.
 //!
-//! Knows nothing of what a frame holds, but for the byte by which a command's
-//! beginning is made void, nor of names and locks.
+//! Must not know what a frame contains, except for the byte that marks a
+//! command's beginning as void. Must not know names or locks.
 
 mod layout;
 mod making;

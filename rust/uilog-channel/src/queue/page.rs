@@ -45,7 +45,7 @@ const MAX_JOBS: u64 = 1 << 48;
 /// may have written it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The protocol of whoever has made it.
+    /// The creator's protocol.
     pub protocol: u16,
     /// What the writer has committed.
     pub committed: Committed,
@@ -57,7 +57,7 @@ pub struct Page {
     pub writer_untold: u64,
     /// How many commands had begun and not ended.
     pub open: u16,
-    /// Who has made it.
+    /// The creator's process ID.
     pub maker_pid: u64,
     /// When, in microseconds since the epoch.
     pub maker_micros: i64,
@@ -67,7 +67,7 @@ pub struct Page {
     pub program: String,
     /// What the reader has done.
     pub progress: Progress,
-    /// Somebody counts what is left as lost.
+    /// A process counts the rest as lost.
     pub is_claimed: bool,
     /// Its reader's last failure.
     pub last_failure: Option<String>,
@@ -157,12 +157,12 @@ impl Page {
         self.protocol >= FIRST_OF_LAYOUT
     }
 
-    /// Jobs that nobody has done.
+    /// Jobs that are not done.
     pub fn undone(&self) -> u64 {
         self.committed.jobs.saturating_sub(self.progress.done())
     }
 
-    /// Losses that the journal has not been told of.
+    /// Losses that are not in the journal.
     pub fn untold(&self) -> u64 {
         self.progress.untold().saturating_add(self.writer_untold)
     }
@@ -187,7 +187,7 @@ pub fn claim(page: &File) -> io::Result<()> {
     write_words(page, CLAIMED_AT, [1])
 }
 
-/// Whether the frames of the queue with this page are in a file of their own.
+/// Whether the frames of the queue with this page are in a separate file.
 pub fn is_apart(page: &File) -> bool {
     let magic: io::Result<[u64; 1]> = read_words(page, MAGIC_AT);
     let is_page = magic.is_ok_and(|[it]| it.to_le_bytes().starts_with(&MAGIC));

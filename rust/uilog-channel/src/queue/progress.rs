@@ -13,7 +13,7 @@ use super::layout::read_words;
 /// Where [`OpenCommand::depth`] begins in that word.
 const DEPTH_SHIFT: u32 = 48;
 
-/// Whether what has been logged has got to those that it is for.
+/// Whether logged events have reached their sinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// It may still.
@@ -27,7 +27,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Of two parts of the same: what is to be said of both.
+    /// Combines the states of two parts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -50,7 +50,7 @@ pub struct Committed {
 /// The innermost command that has begun and not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenCommand {
-    /// The position of the frame that tells of it.
+    /// The position of its frame.
     pub at: u64,
     /// How many there are, with those around it.
     pub depth: u16,
@@ -75,8 +75,8 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Progress {
             $($(#[$meta])* pub $name: u64,)*
-            /// Losses that the journal has been told of: events whose scripts
-            /// were not started, and lost records. Written by [`ReportedLosses`] alone.
+            /// Reported losses: events whose scripts were not started, and lost
+            /// records. Only [`ReportedLosses`] writes it.
             pub told: u64,
         }
 

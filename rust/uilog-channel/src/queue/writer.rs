@@ -49,11 +49,11 @@ const COPY_BYTES: usize = 64 * 1024;
 /// Commands that run within each other at most, as far as is noted.
 const MAX_OPEN: usize = 64;
 
-/// What a writer may take beyond what its queue holds, before it asks whoever
-/// bounds all queues together: few ask often.
+/// How much a writer may take beyond what its queue contains, before it asks
+/// for more room, so that few ask often.
 const ALLOWANCE_BYTES: u64 = 64 * 1024;
-/// What it may keep of that beyond what its queue holds: it need not ask again
-/// as long as somebody reads, who gives back a part of this at a time.
+/// How much of that it may keep: it need not ask again while a reader releases
+/// a part of this at a time.
 const KEPT_BYTES: u64 = 2 * RELEASE_STEP;
 
 /// hg's end.
@@ -188,13 +188,13 @@ impl Writer {
         write_words(&self.page, READER_PID_AT, [pid, begun])
     }
 
-    /// What [`Self::set_untold`] has said last.
+    /// The last value of [`Self::set_untold`].
     pub fn untold(&self) -> u64 {
         self.untold
     }
 
-    /// Tells whoever finds the page how many events the writer has lost of
-    /// which the journal does not know.
+    /// Stores how many lost events are not in the journal, for a process that
+    /// finds the page.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Writer {
         write_words(&self.page, AWAITED_AT, [self.committed.jobs])
     }
 
-    /// What the reader has answered. An old answer, of fewer jobs, is none.
+    /// The reader's answer. An answer about fewer jobs does not count.
     pub fn delivery(&self) -> Delivery {
         let outcome = read_words(&self.page, OUTCOME_AT);
         let outcome = outcome.map_or(0, |[it]| it);
@@ -228,15 +228,14 @@ impl Writer {
         }
     }
 
-    /// Appends frames, each of which [`begin_frame`] and [`end_frame`] have
-    /// made, with `jobs` jobs among them; returns the first one's position.
+    /// Appends frames, which [`begin_frame`] and [`end_frame`] have made, with
+    /// `jobs` jobs among them; returns the first one's position.
     ///
     /// # Errors
     ///
-    /// `StorageFull`, without an error of the system's, if the queue holds
-    /// `max_bytes` that nobody has read; the same with `QuotaExceeded` if it
-    /// has not been allowed so much yet; other errors of the file. Nothing has
-    /// then been appended.
+    /// `StorageFull`, without an error number, if the queue contains
+    /// `max_bytes` of unread frames; `QuotaExceeded` if it has not reserved so
+    /// much yet; other errors of the file. Nothing has then been appended.
     pub fn append(&mut self, frames: &[u8], jobs: u64) -> io::Result<u64> {
         let position = self.committed.end;
         let end = position + frames.len() as u64;
@@ -251,12 +250,12 @@ impl Writer {
         Ok(position)
     }
 
-    /// The same, if the last of the frames, at the position `at`, tells of a
-    /// command that begins, which the caller knows as `id`.
+    /// Like [`Self::append`], if the last frame, at the position `at`, is the
+    /// beginning of a command that the caller calls `id`.
     ///
     /// # Errors
     ///
-    /// As of [`Self::append`], or too many commands run within each other.
+    /// Like [`Self::append`], or commands are nested too deeply.
     pub fn append_beginning(
         &mut self,
         frames: &[u8],
@@ -275,13 +274,13 @@ impl Writer {
         })
     }
 
-    /// The same as [`Self::append`], if with these frames the command ends
-    /// that the caller knows as `id`.
+    /// Like [`Self::append`], if the command that the caller calls `id` ends
+    /// with these frames.
     ///
     /// # Errors
     ///
-    /// As of [`Self::append`]; the command has ended all the same, and
-    /// [`Self::end`] is to say so.
+    /// Like [`Self::append`]; the command has ended nevertheless, so
+    /// [`Self::end`] must be called.
     pub fn append_ending(
         &mut self,
         frames: &[u8],
@@ -293,13 +292,13 @@ impl Writer {
         let appended = self.append(frames, jobs).inspect_err(|_| {
             self.open.extend(last);
         })?;
-        // The frames are there, whatever becomes of this.
+        // The frames are committed, even if this fails.
         let _ = self.end(id);
         Ok(appended)
     }
 
-    /// The command has ended that the caller knows as `id`, if it stands in
-    /// this queue.
+    /// The command that the caller calls `id` has ended, if it is in this
+    /// queue.
     ///
     /// # Errors
     ///
@@ -416,7 +415,7 @@ impl Writer {
         write_words::<WRITER_WORDS>(&self.page, WRITER_AT, words)
     }
 
-    /// What has been committed.
+    /// The committed counts.
     pub fn committed(&self) -> Committed {
         self.committed
     }
@@ -456,8 +455,7 @@ impl Descriptors for Writer {
     }
 }
 
-/// Copies a queue to an empty file. What has been given back is not there
-/// either.
+/// Copies a queue to an empty file, without released memory.
 ///
 /// # Errors
 ///

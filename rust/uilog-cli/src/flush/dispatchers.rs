@@ -1,7 +1,7 @@
-//! What the dispatchers of commands do that have ended, or still run: their
-//! scripts, and records that have no queue of their own.
+//! Waits for the dispatchers of commands, running or ended: their scripts, and
+//! records without a queue of their own.
 //!
-//! Responsible for waiting, with a bound. Must not know queues and spools.
+//! Responsible for the time limit. Must not know queues and spools.
 
 use std::thread;
 use std::time::Instant;

@@ -175,7 +175,7 @@ fn write_end(output: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
     let reasons = of_parts.chain(of_spools);
     let reasons = reasons.filter_map(|(name, left, reason)| {
         let is_fine = left == 0 && reason.is_none();
-        let reason = reason.unwrap_or("it came meanwhile");
+        let reason = reason.unwrap_or("it was logged meanwhile");
         (!is_fine).then(|| format!("{left} in {name}: {reason}"))
     });
     let reasons: Vec<_> = reasons.collect();

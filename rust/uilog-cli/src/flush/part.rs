@@ -1,6 +1,6 @@
-//! What has become of the events or records that wait in one place.
+//! The result of flushing one dispatcher, queue or spool.
 //!
-//! Must not know which places there are.
+//! Must not know which of these it is.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 use uilog_channel::agent_address::QueueLocations;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::RecordQueue;
-use uilog_core::agent_start;
+use uilog_logger::agent_start;
 
 use crate::flush::part::LOOK_EVERY;
 use crate::flush::part::Part;
@@ -95,12 +95,12 @@ fn hurry(whereabouts: &QueueLocations, program: &Path) -> Option<String> {
 fn reason(targets: &[Target]) -> String {
     let is_far = |it: &Target| !it.queue.is_near;
     if targets.iter().any(is_far) {
-        return "processes in other containers have left it: flush there"
+        return "it belongs to processes in other containers: flush there"
             .to_owned();
     }
     let unread = targets.iter().find(|it| !it.queue.is_read);
     match unread {
-        Some(it) => format!("nobody has begun to read {}", it.queue.path),
-        None => "there was no time for more".to_owned(),
+        Some(it) => format!("no process has begun to read {}", it.queue.path),
+        None => "the time is over".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The arguments of `uilog log`, and what they ask for.
+//! The arguments of `uilog log`, converted to a query.
 
 use clap::Args;
 use uilog_history::fields::Field;
@@ -134,7 +134,7 @@ impl Arguments {
         let sort = self.sort.as_deref().map(Field::named).transpose()?;
         if let Some(field) = sort.as_ref().filter(|it| !it.is_sortable()) {
             return Err(format!(
-                "--sort {}: that is no number, and no time",
+                "--sort {}: not a number or a time",
                 field.name
             ));
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use uilog_history::places::Opened;
 use uilog_history::scan;
 use uilog_history::scan::Source;
 
@@ -13,7 +14,6 @@ use super::arguments::Arguments;
 use super::arguments::Request;
 use super::hits::Hit;
 use super::lines::Lines;
-use crate::select::Opened;
 
 /// How long it is until files are looked at again. A look costs less than
 /// 1 ms.
@@ -37,7 +37,7 @@ pub(super) fn run(
         .collect();
     loop {
         thread::sleep(PAUSE);
-        let sources = arguments.selection.sources.open_files()?.sources;
+        let sources = arguments.selection.sources.open_growing()?.sources;
         let mut new = Vec::new();
         let mut from = Vec::new();
         for source in sources {

@@ -1,4 +1,4 @@
-//! What `uilog log` has found.
+//! The records that `uilog log` has found.
 
 use std::collections::HashSet;
 use std::hash::DefaultHasher;
@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::hash::Hasher;
 
 use uilog_history::fields::Field;
+use uilog_history::filter::Query;
 use uilog_history::record::Record;
 use uilog_history::record::parse_time;
 use uilog_history::scan;
@@ -14,33 +15,32 @@ use uilog_history::scan::LinePosition;
 use uilog_history::scan::Problems;
 use uilog_history::scan::Source;
 
-use super::arguments::Request;
-
 /// A record that has been found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     /// What it is sorted by, if that is known.
     pub(super) key: f64,
     pub(super) time: i64,
     /// Of its id.
     pub(super) hash: u64,
-    pub(super) place: LinePosition,
+    pub(crate) place: LinePosition,
 }
 
 /// What is asked for, in the order in which it is shown, each record once.
-pub(super) fn find(
+pub(crate) fn find(
     sources: &[Source],
-    request: &Request,
+    query: &Query,
+    sort: Option<&Field>,
 ) -> (Vec<Hit>, Problems) {
     let (hits, problems) =
-        scan::scan(sources, &request.query, |hits: &mut Vec<Hit>, found| {
-            hits.extend(Hit::of(&found, request.sort.as_ref()));
+        scan::scan(sources, query, |hits: &mut Vec<Hit>, found| {
+            hits.extend(Hit::of(&found, sort));
         });
     let mut hits = hits.concat();
     hits.sort_by_key(|hit| (hit.time, hit.place));
     let mut known = HashSet::with_capacity(hits.len());
     hits.retain(|hit| known.insert(hit.hash));
-    if request.sort.is_some() {
+    if sort.is_some() {
         hits.sort_by(|a, b| a.key.total_cmp(&b.key));
     }
     (hits, problems)

@@ -1,4 +1,4 @@
-//! Records as people and programs read them.
+//! Formats records for people and programs.
 
 use std::fmt::Write as _;
 use std::io;
@@ -43,7 +43,7 @@ const REFUSED: Style = AnsiColor::Red.on_default();
 
 /// Writes records, a few at a time.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     format: Format,
     /// That of the terminal, if it is one.
     width: Option<usize>,
@@ -62,7 +62,7 @@ struct Cell {
 }
 
 impl Lines {
-    pub(super) fn new(format: Format, width: Option<usize>) -> Self {
+    pub(crate) fn new(format: Format, width: Option<usize>) -> Self {
         Self {
             format,
             width,
@@ -73,7 +73,7 @@ impl Lines {
     }
 
     /// Writes some. `is_all` if there are no more: JSON is a list then.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         output: &mut impl Write,
         rows: &[Vec<u8>],

@@ -2,11 +2,11 @@
 
 mod arguments;
 mod follow;
-mod hits;
-mod lines;
+pub(crate) mod hits;
+pub(crate) mod lines;
 mod stats;
 mod table;
-mod template;
+pub(crate) mod template;
 
 use std::io;
 use std::io::IsTerminal;
@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let opened = arguments.selection.sources.open()?;
-    let (hits, problems) = find(&opened.sources, &request);
+    let (hits, problems) =
+        find(&opened.sources, &request.query, request.sort.as_ref());
     let is_troubled = select::say_problems(&opened.problems, &problems);
     let from = match request.limit {
         0 => 0,
@@ -56,6 +57,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     lines.write(&mut output, &rows, !arguments.follow)?;
     output.flush()?;
     if arguments.follow {
+        if opened.blackboxes > 0 {
+            say("uilog: new lines of a blackbox are not shown here: use \
+                 'hg blackbox --follow'");
+        }
         return follow::run(arguments, &request, opened, &mut lines, output);
     }
     Ok(ExitCode::from(u8::from(is_troubled)))

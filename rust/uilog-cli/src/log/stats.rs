@@ -1,4 +1,4 @@
-//! `uilog log --stats` and `--compare`: numbers of many commands.
+//! `uilog log --stats` and `--compare`: statistics of many commands.
 
 use std::io;
 use std::io::Write;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anstyle::Style;
 use serde_json::Value as Json;
 use serde_json::json;
+use uilog_blackbox::dates::DateFormat;
 use uilog_blackbox::glob::Glob;
 use uilog_history::compare;
 use uilog_history::compare::Change;
@@ -18,6 +19,7 @@ use uilog_history::fields::FieldType;
 use uilog_history::filter::Filters;
 use uilog_history::filter::Query;
 use uilog_history::places;
+use uilog_history::places::Opened;
 use uilog_history::scan::Problems;
 use uilog_history::stats;
 use uilog_history::stats::Question;
@@ -34,7 +36,6 @@ use crate::output::duration;
 use crate::output::say;
 use crate::select;
 use crate::select::EXIT_USAGE;
-use crate::select::Opened;
 use crate::select::with_clock;
 
 /// How many groups are shown unless -n says so.
@@ -72,7 +73,10 @@ fn prepared(arguments: &Arguments) -> Result<Prepared, String> {
     if let Some(format) = &arguments.template
         && !["json", "csv"].contains(&format.as_str())
     {
-        return Err(format!("-T {format}: for numbers there are json and csv"));
+        return Err(format!(
+            "-T {format}: the formats for numbers are json and \
+            csv"
+        ));
     }
     let compare = arguments.stats.compare.as_deref();
     Ok((
@@ -96,7 +100,7 @@ fn sides(text: &str) -> Result<(Side, Side), String> {
         }
     }
     Err(format!(
-        "--compare {text}: it is not A..B, as in 'last week..this week', \
+        "--compare {text}: it must be A..B, as in 'last week..this week', \
          7.1..7.2, build-1..build-2 or before.jsonl..after.jsonl"
     ))
 }
@@ -241,8 +245,7 @@ fn group_side(
         Side::Versions(globs) => filters.hg_versions = globs,
         Side::Host(glob) => filters.hosts = vec![glob],
         Side::Files(paths) => {
-            let (sources, problems) = places::open(paths);
-            opened = Some(Opened { sources, problems });
+            opened = Some(places::open(paths, Some(&DateFormat::default())));
         }
     }
     let opened = match opened {
@@ -300,7 +303,7 @@ const CSV: &str = "group,changes,before,after,p50_before,p50_after,ratio,\
                    failures_after,p_failures,harm,more_failures";
 
 fn comparison_as_json(row: &compare::Row) -> Json {
-    let changes = row.changes.iter().map(|it| word(*it));
+    let changes = row.changes.iter().map(|it| it.word());
     json!({
         "group": row.name,
         "changes": changes.collect::<Vec<_>>(),
@@ -318,15 +321,6 @@ fn comparison_as_json(row: &compare::Row) -> Json {
         "harm": row.harm,
         "more_failures": row.more_failures,
     })
-}
-
-fn word(change: Change) -> &'static str {
-    match change {
-        Change::Slower => "slower",
-        Change::Faster => "faster",
-        Change::FailsMore => "fails more",
-        Change::FailsLess => "fails less",
-    }
 }
 
 fn write_comparison(
@@ -348,14 +342,14 @@ fn write_comparison(
         let others = counted(others as u64, "group");
         let few = match few {
             0 => String::new(),
-            few => format!("; {few} too small to tell"),
+            few => format!("; {few} too small to compare"),
         };
         say(&format!(
-            "{others} more without a certain change{few} (-n 0 shows all)"
+            "{others} more without a significant change{few} (-n 0 shows all)"
         ));
     }
     if shown_rows.is_empty() {
-        return writeln!(output, "nothing has changed for certain");
+        return writeln!(output, "there is no significant change");
     }
     let mut table = Table::new();
     table.heads(&[
@@ -398,7 +392,7 @@ fn write_comparison(
             Some(_) => shown(&question.of, row.harm),
             None => String::new(),
         };
-        let changes: Vec<_> = row.changes.iter().map(|it| word(*it)).collect();
+        let changes: Vec<_> = row.changes.iter().map(|it| it.word()).collect();
         table.row([
             (row.before.to_string(), PLAIN),
             (row.after.to_string(), PLAIN),

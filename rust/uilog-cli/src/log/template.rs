@@ -4,7 +4,7 @@ use uilog_history::fields::Field;
 
 /// How they are shown.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// For people, with these columns.
     Text(Vec<Field>),
     /// As they were written, or of each these columns.
@@ -17,7 +17,7 @@ pub(super) enum Format {
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Text(String),
     Field(Field),
 }

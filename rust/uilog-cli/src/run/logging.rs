@@ -1,12 +1,11 @@
-//! The process that logs the command, and what the other one does about it.
+//! The process that logs the command, and how the other process waits for it.
 //!
-//! Everything here that touches a file runs in a process of its own, the
-//! logger: the configuration may lie on a file system that does not answer,
-//! and so may a log. The process that waits for the command tells it how that
-//! has ended, and waits for it no longer than [`LOGGING_BOUND`]. If the logger
-//! has not finished by then, one more process, the counter, writes into the
-//! journal what has been lost; nobody waits for that one longer than
-//! [`COUNTING_BOUND`].
+//! Everything that touches a file runs in a separate process, the logger,
+//! because the configuration or a log may be on a file system that does not
+//! answer. The process that waits for the command sends the logger the
+//! command's end, and waits for it at most [`LOGGING_BOUND`]. If the logger has
+//! not finished by then, another process, the counter, writes the losses to the
+//! journal; it is waited for at most [`COUNTING_BOUND`].
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -21,17 +20,12 @@ use uilog_channel::loss::Loss;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation;
-use uilog_core::claim::OuterClaim;
-use uilog_core::host::Host;
-use uilog_core::watch;
-use uilog_core::watch::Abandoned;
-use uilog_core::watch::Ended;
-use uilog_core::watch::Ledger;
-use uilog_core::watch::Watch;
 use uilog_event::command::CommandLine;
 use uilog_event::command::options;
 use uilog_event::command::options::EarlyOptions;
 use uilog_event::event::Timestamp;
+use uilog_logger::claim::OuterClaim;
+use uilog_logger::host::Host;
 use uilog_sys::foreground::Companion;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;
@@ -42,6 +36,11 @@ use uilog_sys::foreground::WaitResult;
 
 use crate::native as own;
 use crate::place::ConfigArguments;
+use crate::run::watch;
+use crate::run::watch::Abandoned;
+use crate::run::watch::Ended;
+use crate::run::watch::Ledger;
+use crate::run::watch::Watch;
 
 /// How long the logger may take after the command has ended.
 const LOGGING_BOUND: Duration = Duration::from_millis(1500);
@@ -166,7 +165,7 @@ fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     let reason = match waited {
         WaitResult::Ended => format!("{what} ended half-way"),
         WaitResult::Running | WaitResult::Interrupted => format!(
-            "{what} was not done {} seconds after the command's end",
+            "{what} was not finished {} seconds after the command's end",
             LOGGING_BOUND.as_secs_f64()
         ),
     };

@@ -6,6 +6,7 @@
 //! as lost.
 
 mod logging;
+mod watch;
 
 use std::ffi::CString;
 use std::ffi::OsStr;
@@ -19,9 +20,6 @@ use std::time::Instant;
 
 use clap::Args;
 use nix::errno::Errno;
-use uilog_core::claim::OuterClaim;
-use uilog_core::claim::RUN_VARIABLE;
-use uilog_core::host::Host;
 use uilog_event::command;
 use uilog_event::command::CommandLine;
 use uilog_event::command::ProgramKind;
@@ -29,6 +27,9 @@ use uilog_event::environment_block::SESSION_VARIABLE;
 use uilog_event::event::Timestamp;
 use uilog_event::event::Trace;
 use uilog_event::trace;
+use uilog_logger::claim::OuterClaim;
+use uilog_logger::claim::RUN_VARIABLE;
+use uilog_logger::host::Host;
 use uilog_sys::foreground;
 use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;

@@ -130,7 +130,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.presentation.is_json() {
         output::write_json(&mut output, &all)?;
     } else if all.is_empty() {
-        writeln!(output, "no sink leads to a collector")?;
+        writeln!(output, "no sink sends to a collector")?;
     }
     output.flush()?;
     let is_done = all.iter().all(Flushed::is_done);
@@ -187,7 +187,7 @@ pub(super) fn flush(
     let after = owned.facts(globals, SystemTime::now());
     flushed.reason = match end {
         Round::Drained if after.held_back > 0 => Some(format!(
-            "{} can be sent by a later version of uilog only",
+            "only a later version of uilog can send {}",
             counted(after.held_back, "record")
         )),
         Round::Drained => None,
@@ -230,7 +230,7 @@ pub(crate) fn flush_until(spools: Spools, deadline: Instant) -> Vec<Flushed> {
         let facts = owned.facts(&spools.globals, SystemTime::now());
         let mut flushed = Flushed::untried(facts);
         if flushed.left > 0 {
-            let late = || "there was no time for more".to_owned();
+            let late = || "the time is over".to_owned();
             flushed.reason.get_or_insert_with(late);
         }
         all.push(flushed);
@@ -266,20 +266,20 @@ pub(crate) fn write_one(
     }
     if it.damaged > 0 {
         let text = format!(
-            "{} or more lost: the files that they were in are damaged",
+            "{} or more lost in damaged files",
             counted(it.damaged, "record")
         );
         writeln!(output, "  {}", styled(output::ERROR, &text))?;
     }
     if it.emptied > 0 {
         let text = format!(
-            "{} found empty: what was in there is lost",
+            "{} empty: their records are lost",
             counted(it.emptied, "file")
         );
         writeln!(output, "  {}", styled(output::ERROR, &text))?;
     }
     if it.left > 0 || it.reason.is_some() {
-        let why = it.reason.as_deref().unwrap_or("they came meanwhile");
+        let why = it.reason.as_deref().unwrap_or("they were logged meanwhile");
         let text = format!("{} left: {why}", counted(it.left, "record"));
         writeln!(output, "  {}", styled(output::WARNING, &text))?;
     }

@@ -1,4 +1,5 @@
-//! `uilog spool`: shows the records that wait for collectors, and their fate.
+//! `uilog spool`: shows the records that wait for collectors, and those that
+//! were lost or rejected.
 
 mod export;
 pub(crate) mod flush;
@@ -140,7 +141,7 @@ fn write_all(
         }
     }
     if facts.is_empty() {
-        writeln!(output, "  none: no sink leads to a collector")?;
+        writeln!(output, "  none: no sink sends to a collector")?;
     }
     for it in facts {
         write_one(output, it)?;
@@ -185,7 +186,7 @@ fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
         writeln!(output, "    {}", styled(output::ERROR, &text))?;
     }
     if it.counts_lost > 0 {
-        let text = "the counts were damaged and began anew";
+        let text = "the counts were damaged and restarted";
         writeln!(output, "    {}", styled(output::WARNING, text))?;
     }
     if it.rejected == 0 && it.rejected_kept > 0 {
@@ -237,7 +238,7 @@ fn write_head(output: &mut impl Write, it: &Facts) -> io::Result<()> {
             writeln!(output, "  {}  {url}", visible(&it.sink))
         }
         None => {
-            let text = "not configured here: nobody sends this";
+            let text = "not configured here: not sent";
             let sink = visible(&it.sink);
             if it.pending > 0 {
                 let text = styled(output::WARNING, text);

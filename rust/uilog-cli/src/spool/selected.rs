@@ -1,7 +1,7 @@
-//! The spools of a configuration, of which the user may name some.
+//! The spools of a configuration, or those that the user has named.
 //!
-//! Responsible for finding them, and for how long an action waits for a process
-//! that sends from one. Must not know which actions there are.
+//! Responsible for finding them, and for how long a command waits for a process
+//! that sends from one. Must not know the commands.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -14,9 +14,9 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_channel::journal::Journal;
-use uilog_core::host::Draft;
-use uilog_core::host::Host;
-use uilog_core::logger::Logger;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::logger::Logger;
 
 use crate::PROGRAM;
 use crate::is_running;

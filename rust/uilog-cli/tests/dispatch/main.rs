@@ -25,10 +25,10 @@ use uilog_channel::journal::Journal;
 use uilog_channel::journal::wait_for_appending;
 use uilog_channel::queue::Writer;
 use uilog_channel::wire::PROTOCOL;
-use uilog_core::dispatcher::Status;
-use uilog_core::host::Draft;
-use uilog_core::host::Host;
-use uilog_core::logger::Logger;
+use uilog_logger::dispatcher::Status;
+use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
+use uilog_logger::logger::Logger;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog");
 

@@ -9,7 +9,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::ScriptFailure;
-use uilog_core::logger::Logger;
+use uilog_logger::logger::Logger;
 
 use crate::Hg;
 use crate::PROGRAM;

@@ -1,7 +1,7 @@
-//! The name by which Mercurial calls a command, whatever a user calls it.
+//! The full name of a command, whatever the user typed.
 //!
-//! As far as Mercurial's own commands and `[alias]` tell: the commands of
-//! extensions are not known here.
+//! Knows Mercurial's own commands and `[alias]`; the commands of extensions are
+//! not known here.
 
 use std::collections::HashMap;
 
@@ -21,10 +21,9 @@ fn entries() -> impl Iterator<Item = &'static str> {
         .map(|names| names.strip_suffix(':').unwrap_or(names))
 }
 
-/// What `name` stands for. `None` if there is no such command, or several,
-/// or if it is an alias for a shell's command: Mercurial then does not tell
-/// either.
-// hg: dispatch._parse, dispatch._checkshellalias
+/// The full name of the command `name`. `None` if there is no such command, or
+/// several, or if it is an alias for a shell command: Mercurial then logs none
+/// either. hg: dispatch._parse, dispatch._checkshellalias
 pub(super) fn canonical<'a>(
     name: &[u8],
     aliases: impl Iterator<Item = (&'a [u8], &'a [u8])>,

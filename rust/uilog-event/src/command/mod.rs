@@ -1,4 +1,4 @@
-//! What is logged of a command: in Mercurial's words, whichever program it is.
+//! What is logged about a command, in Mercurial's wording, for any program.
 //!
 //! Knows what a command line means; runs nothing and reads no configuration.
 
@@ -36,8 +36,8 @@ pub enum ProgramKind {
 }
 
 impl ProgramKind {
-    /// The program at `file`, which was called by `name`: what it is called,
-    /// or what it is a link to.
+    /// The program at `file`, which was called as `name`: by that name, or by
+    /// the name of the file that it is a link to.
     pub fn of(name: &[u8], file: Option<&Path>) -> Self {
         let named = Self::of_name(name);
         let real = file.and_then(|it| it.canonicalize().ok());
@@ -119,8 +119,8 @@ impl CommandLine {
         text
     }
 
-    /// The name of the command whatever it was called: of Mercurial as far as
-    /// `config` tells, of any other program the program's.
+    /// The full name of the command: for Mercurial, using the aliases in
+    /// `config`; for another program, the program's name.
     pub fn canonical(&self, config: &Config) -> Option<Vec<u8>> {
         if !self.kind.is_mercurial() {
             return self.args.first().map(|name| base_name(name).to_vec());

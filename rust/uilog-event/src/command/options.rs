@@ -1,6 +1,6 @@
-//! Mercurial's global options, and two of its ways to find them.
+//! Mercurial's global options, and its two ways to find them.
 //!
-//! Takes arguments, returns what they say; knows no configuration.
+//! Takes arguments, returns the options; must not know configuration.
 
 use std::borrow::Cow;
 
@@ -119,9 +119,9 @@ impl EarlyOptions {
     }
 }
 
-/// Whether options end at the first argument that is none, as the environment
-/// says. The variables' values, if they are set.
-// hg: ui.plain('strictflags')
+/// Whether the environment demands that options end at the first argument that
+/// is not one. The arguments are the variables' values, if they are set. hg:
+/// ui.plain('strictflags')
 pub fn is_strict(plain: Option<&[u8]>, except: Option<&[u8]>) -> bool {
     let has = |text: &[u8], word: &[u8]| {
         text.split(|byte| *byte == b',').any(|it| it == word)
@@ -131,8 +131,8 @@ pub fn is_strict(plain: Option<&[u8]>, except: Option<&[u8]>) -> bool {
         && !has(except, b"strictflags")
 }
 
-/// An option that is written out, and the value that stands with it.
-// hg: fancyopts._earlyoptarg
+/// A long option, and the value in the same argument. hg:
+/// fancyopts._earlyoptarg
 fn known(arg: &[u8]) -> Option<(&'static Global, Option<&[u8]>)> {
     if let Some(long) = arg.strip_prefix(b"--") {
         let end = long.iter().position(|byte| *byte == b'=');
@@ -153,8 +153,9 @@ fn known(arg: &[u8]) -> Option<(&'static Global, Option<&[u8]>)> {
     Some((option, (!rest.is_empty()).then_some(rest)))
 }
 
-/// Whether a global option takes the next argument for its value; `None` if
-/// the argument is none, as far as that can be told without its command.
+/// Whether a global option takes the next argument as its value; `None` if the
+/// argument is not a global option, as far as that is known without the
+/// command.
 pub(super) fn global(arg: &[u8]) -> Option<bool> {
     match known(arg) {
         Some((option, value)) => Some(option.has_value && value.is_none()),
@@ -171,9 +172,9 @@ fn is_negated(arg: &[u8]) -> bool {
     })
 }
 
-/// The command and what follows it, of arguments that may begin with options.
-/// `None` if there is none, or if the options are invalid.
-// hg: fancyopts.fancyopts, Python: getopt.getopt
+/// The command and its arguments, from arguments that may begin with options.
+/// `None` if there is no command, or if the options are invalid. hg:
+/// fancyopts.fancyopts, Python: getopt.getopt
 pub fn command(args: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
     let mut at = 0;
     while let Some(arg) = args.get(at) {

@@ -1,11 +1,11 @@
-//! The texts by which a pattern may mean a command that has been logged.
+//! The texts that a pattern is compared with to find a logged command.
 //!
-//! Takes a command line as it is logged and leaves global options out. Knows
-//! no configuration, and so no aliases.
+//! Takes a logged command line, and removes global options. Must not know
+//! configuration, so it does not know aliases.
 
 use super::options;
 
-/// A word of a command line, as it stands there and without quotes.
+/// A word of a command line, with and without its quotes.
 struct Word<'a> {
     raw: &'a [u8],
     text: Vec<u8>,

@@ -1,14 +1,14 @@
-//! What is assigned to a name that tells of a secret: `PASSWORD=...` in a
-//! shell, `--token ...`, `"api_key": "..."`, `<password>...</password>`,
-//! `password = ...` in a file, `getenv("TOKEN", "...")`,
-//! `{"name": "TOKEN", "value": "..."}`.
+//! Values that are assigned to a name that suggests a secret: `PASSWORD=...` in
+//! a shell, `--token ...`, `"api_key": "..."`, `<password>...</password>`,
+//! `password = ...` in a file, `getenv("TOKEN", "...")`, `{"name": "TOKEN",
+//! "value": "..."}`.
 //!
-//! Most such names stand for nothing secret: in source code, in messages, in
-//! options. So the vaguer the name and the looser the form, the more must the
-//! value look like a secret itself.
+//! Most such names do not mean a secret: in source code, in messages, in
+//! options. So the vaguer the name and the form, the more the value itself must
+//! look like a secret.
 //!
-//! Which names tell is said in `name.rs`, where values end in `extent.rs`, what
-//! they look like in `value.rs`.
+//! `name.rs` decides about names, `extent.rs` where values end, `value.rs` what
+//! values look like.
 
 mod line;
 mod named;

@@ -1,9 +1,10 @@
-//! Headers of HTTP that hold secrets: `Authorization` with any scheme, and
-//! those whose names tell: `X-Api-Key`, `PRIVATE-TOKEN`, `X-JFrog-Art-Api`.
+//! HTTP headers with secrets: `Authorization` with any scheme, and headers
+//! whose names suggest a secret: `X-Api-Key`, `PRIVATE-TOKEN`,
+//! `X-JFrog-Art-Api`.
 //!
-//! Of `Authorization: SCHEME TOKEN` the token goes and the scheme stays. What
-//! stands in quotes together with its name is a header for certain; in a bare
-//! text the value has to look like a secret, too.
+//! In `Authorization: SCHEME TOKEN` the token is removed and the scheme stays.
+//! Quoted text that begins with a header's name is certainly a header;
+//! elsewhere, the value must look like a secret, too.
 
 mod credentials;
 mod names;

@@ -1,7 +1,7 @@
 //! A command, and which of its arguments belong to which program.
 //!
-//! Knows how a secret is taken out of an argument; which arguments have one is
-//! the business of [`super::search`] and [`super::run`].
+//! Knows how a secret is removed from an argument; [`super::search`] and
+//! [`super::run`] decide which arguments have one.
 
 use std::collections::HashMap;
 use std::collections::HashSet;

@@ -1,9 +1,9 @@
-//! Lists of arguments as programs, files and tools write them:
+//! Lists of arguments in the notations of programs, files and tools:
 //! `spawn('curl', ['-u', X])`, `Command::new("curl").arg("-u")`, JSON, YAML in
 //! both styles, XML, `a0="curl" a1="-u"`.
 //!
-//! What stands between two texts in quotes decides whether they are of one
-//! list: punctuation, and the few words that programs have there. Knows no
+//! The text between two quoted texts decides whether they belong to one list:
+//! punctuation, and the few words that languages have there. Must not know
 //! secrets. [`crate::shell`] reads command lines.
 
 use std::ops::Range;

@@ -1,6 +1,6 @@
-//! What names of options tell of their values, whatever the program.
+//! What the names of options say about their values, for any program.
 //!
-//! Knows neither programs nor values.
+//! Must not know programs or values.
 
 /// Options of any program whose value is a secret, without dashes.
 const SECRET_OPTIONS: [&[u8]; 12] = [

@@ -1,7 +1,7 @@
-//! Where in its arguments a command may begin: behind `sudo`, a prompt, the
+//! Where a command may begin in its arguments: after `sudo`, a prompt, the
 //! columns of `ps`.
 //!
-//! Knows names of programs, but not what they are called with.
+//! Knows names of programs, but not their arguments.
 
 use memchr::memmem;
 

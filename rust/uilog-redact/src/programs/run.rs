@@ -1,6 +1,6 @@
 //! A known program in a command: its options, arguments and keywords.
 //!
-//! Knows the places of secrets, not what a secret looks like.
+//! Knows the positions of secrets. Must not know what a secret looks like.
 
 use crate::found::Found;
 use crate::name::is_telling;

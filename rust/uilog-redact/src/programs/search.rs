@@ -1,7 +1,7 @@
 //! The search for secrets in a command's arguments.
 //!
-//! Knows how options of any program tell of secrets; what a known program's
-//! arguments mean is [`super::run`]'s business.
+//! Knows which options suggest secrets for any program; [`super::run`] knows
+//! the arguments of known programs.
 
 use memchr::memmem;
 

@@ -1,6 +1,6 @@
-//! Which part of a value is the secret, and what only stands for one.
+//! Which part of a value is the secret, and which values are only placeholders.
 //!
-//! Knows no programs.
+//! Must not know programs.
 
 use std::ops::Range;
 

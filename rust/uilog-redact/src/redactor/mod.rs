@@ -1,12 +1,11 @@
-//! Joins what the finders find, and replaces it.
+//! Merges what the finders find, and replaces it.
 //!
-//! Knows which finders there are and what may bring each of them to work;
-//! knows nothing of what they look for.
+//! Knows the finders and what triggers each of them. Must not know what they
+//! look for.
 //!
-//! A replacement can show what was hidden: what is left of a text may look
-//! like a secret because something before it went. So a text is looked at
-//! again until nothing more is found, at most [`MAX_PASSES`] times. That is
-//! why redacting twice is the same as redacting once.
+//! A replacement can expose a secret that something before it had hidden. So a
+//! text is searched again until nothing more is found, at most [`MAX_PASSES`]
+//! times. That is why redacting twice is the same as redacting once.
 
 mod commands;
 mod finding;

@@ -1,11 +1,11 @@
-//! What looks harmless: the one place that lets bytes through which somebody
-//! else has chosen.
+//! What looks harmless: the only code that lets bytes pass which other people
+//! have chosen.
 //!
-//! A look is no proof: a password may look like a branch. So these are asked
-//! only for values whose place says that they are such a thing; and what looks
-//! made by a machine, or has the form of a known secret, is never harmless.
+//! Looks prove nothing: a password may look like a branch. So these functions
+//! are used only for values whose position says what they are; machine-made
+//! values and known forms of secrets are never harmless.
 //!
-//! Knows neither options nor commands.
+//! Must not know options or commands.
 
 use super::reducer::Structure;
 use super::word_list::is_word_of;

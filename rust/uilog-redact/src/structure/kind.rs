@@ -1,7 +1,7 @@
-//! What the value of an option is, and an argument of a command, and what is
-//! told of each.
+//! The kinds of option values and of commands' arguments, and what stays of
+//! each.
 //!
-//! What is not listed here is [`OptionKind::Value`], of which nothing is told.
+//! The default is [`OptionKind::Value`], of which nothing stays.
 
 use super::harmless;
 use super::placeholder::Placeholder;

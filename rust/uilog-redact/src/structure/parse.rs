@@ -1,8 +1,8 @@
-//! hg's arguments, read as hg reads them.
+//! Parses hg's arguments as hg does.
 //!
-//! Where hg would stop with an error, or the command is not in the table, it
-//! is not known any more which word is the value of which option. From there
-//! on no value is told.
+//! If hg would report an error, or the command is not in the table, it is
+//! unknown which word is the value of which option. From there on, no value is
+//! kept.
 
 use super::kind;
 use super::kind::OptionKind;

@@ -1,7 +1,7 @@
 //! Command lines of programs other than hg: the program and the number of its
 //! arguments.
 //!
-//! What a program does with an argument is not known here, so none is told.
+//! The meaning of a program's arguments is unknown, so none is kept.
 
 use super::placeholder::Placeholder;
 use super::reducer::Structure;

@@ -1,4 +1,5 @@
-//! What the reducing of command lines and messages asks of a redactor.
+//! The interface that the reduction of command lines and messages needs from a
+//! redactor.
 
 use std::borrow::Cow;
 

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_check::Finding;
-use uilog_check::failures;
-use uilog_check::failures::Failed;
-use uilog_check::failures::Group;
+use uilog_finding::failures;
+use uilog_finding::failures::Failed;
+use uilog_finding::failures::Group;
+use uilog_finding::finding::Finding;
 
 use super::Found;
 use crate::globals::Globals;
@@ -25,7 +25,7 @@ use crate::spools::Facts;
 const MAX_QUIET: Duration = Duration::from_secs(60 * 60);
 
 impl Found<'_> {
-    /// Tells of what did not arrive of late, and of what is in the spools.
+    /// Reports recent failures to deliver, and the state of the spools.
     pub(super) fn deliveries(
         &mut self,
         definitions: &[SinkConfig],
@@ -43,11 +43,12 @@ impl Found<'_> {
                 self.left(facts);
             }
         }
-        for group in failures::of_sinks(self.subject) {
+        let (groups, _) = failures::read(self.subject);
+        for group in groups {
             let Failed::Sink(name) = &group.subject else {
                 continue;
             };
-            // What is so here as well has been told.
+            // Sinks that are configured here were reported already.
             let mut known = spools.iter().filter(|it| it.sink == *name);
             if group.lost == 0 && known.any(|it| is_known(&group, it)) {
                 continue;
@@ -85,7 +86,7 @@ impl Found<'_> {
             let holder = holder.describe();
             let text = format!("{full}: {consequence} because of {holder}");
             let finding = Finding::error("sink-stuck", text).advise(format!(
-                "let it go on: kill -CONT {pid}; or end it, which loses \
+                "continue it: kill -CONT {pid}; or kill it, which loses \
                  nothing: kill -KILL {pid}"
             ));
             self.add(&item, finding);
@@ -129,7 +130,7 @@ impl Found<'_> {
                  known"
             );
             let finding = Finding::warning("sink-idle", text).advise(
-                "no command has come that would send it, or its dispatcher \
+                "no command has run that would send it, or its dispatcher \
                  hangs (uilog status); send it: uilog spool flush",
             );
             self.add(&item, finding);
@@ -175,7 +176,7 @@ fn is_known(group: &Group, facts: &Facts) -> bool {
     told.any(|it| group.detail.contains(it.as_str()))
 }
 
-/// What has been lost, in words.
+/// The losses, in words.
 fn losses(facts: &Facts) -> Vec<String> {
     let reason = match facts.reasons.last() {
         Some(reason) => format!(": {reason}"),
@@ -197,7 +198,7 @@ fn losses(facts: &Facts) -> Vec<String> {
         told.push(format!("files that cannot be read: {}", facts.unreadable));
     }
     if facts.counts_lost > 0 {
-        told.push("the counts were damaged and began anew".to_owned());
+        told.push("the counts were damaged and restarted".to_owned());
     }
     told
 }

@@ -14,7 +14,7 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_check::Finding;
+use uilog_finding::finding::Finding;
 use uilog_sys::foreign_file;
 
 use super::Found;
@@ -30,7 +30,7 @@ use crate::owner::Owner;
 use crate::target::Target;
 use crate::template::Template;
 
-/// The options that name files, and whether what is in them is a secret.
+/// The options that name files, and whether their content is secret.
 const FILES: [(&str, bool); 5] = [
     ("ca-file", false),
     ("cert-file", false),
@@ -58,7 +58,7 @@ impl Found<'_> {
             };
             let metadata = match readable(&path) {
                 Ok(metadata) => metadata,
-                // Of this one it has been said already.
+                // This one was reported already.
                 Err(_) if name == "user-key-file" => continue,
                 Err(why) => {
                     let text = format!("{full}: {}: {why}", path.display());
@@ -78,7 +78,7 @@ impl Found<'_> {
         }
     }
 
-    /// What is in files that can be read: certificates, keys and tokens.
+    /// Whether files have valid content: certificates, keys and tokens.
     pub(super) fn contents(
         &mut self,
         definition: &SinkConfig,
@@ -127,21 +127,24 @@ impl Found<'_> {
                 sink_config::SECTION,
                 path.display()
             );
-            let finding = Finding::warning("sink-growing", text)
-                .advise("mend that: meanwhile the file grows without bound");
+            let finding = Finding::warning("sink-growing", text).advise(
+                "correct that: until then the file grows without \
+                    limit",
+            );
             self.add(&item, finding);
         }
         if let Some((place, why)) = exchangeable(&path) {
             let item = definition.item();
             let text = format!(
-                "{}.{item}: {} {why}: somebody else can put another file in \
-                 the place of {}",
+                "{}.{item}: {} {why}: other users can replace {}",
                 sink_config::SECTION,
                 place.display(),
                 path.display()
             );
-            let finding = Finding::warning("sink-exchangeable", text)
-                .advise("name a file in a directory that only you can write");
+            let finding = Finding::warning("sink-exchangeable", text).advise(
+                "name a file in a directory that only you can write \
+                    to",
+            );
             self.add(&item, finding);
         }
     }
@@ -169,7 +172,7 @@ impl Found<'_> {
                 let access = access(path, AccessFlags::W_OK);
                 access.err().map(|errno| errno.desc().to_owned())
             }
-            Ok(_) => Some("it is no socket".to_owned()),
+            Ok(_) => Some("it is not a socket".to_owned()),
             Err(error) => {
                 if let Some(why) = connection::too_long(path) {
                     self.unusable_path(definition, path, &why);
@@ -181,12 +184,12 @@ impl Found<'_> {
         if let Some(problem) = problem {
             let item = definition.item();
             let text = format!(
-                "{}.{item}: nobody can be told at {}: {problem}",
+                "{}.{item}: {} cannot be reached: {problem}",
                 sink_config::SECTION,
                 path.display()
             );
             let finding = Finding::warning("sink-no-receiver", text)
-                .advise("start whoever is to listen there");
+                .advise("start the program that should listen there");
             self.add(&item, finding);
         }
     }
@@ -229,9 +232,9 @@ impl Found<'_> {
             sink_config::SECTION
         );
         let finding = Finding::warning("sink-unnumbered", text).advise(
-            "records arrive, but who receives them cannot count those that do \
-             not: make it a directory of yours that nobody else can write, \
-             or name another place by XDG_STATE_HOME",
+            "records arrive, but the receiver cannot count those that do not: \
+             make it a directory that only you can write to, or set \
+             XDG_STATE_HOME to another one",
         );
         self.add(&item, finding);
     }
@@ -246,12 +249,12 @@ impl Found<'_> {
         if let Err(problem) = problem {
             let item = definition.item();
             let text = format!(
-                "{}.{item}: nothing can wait for the collector: {problem}",
+                "{}.{item}: records cannot be spooled: {problem}",
                 sink_config::SECTION
             );
             let finding = Finding::error("spool-unusable", text).advise(
-                "make it a directory of yours that nobody else can write, or \
-                 name another one: [uilog] spool = DIR",
+                "make it a directory that only you can write to, or name \
+                 another one: [uilog] spool = DIR",
             );
             self.add(&item, finding);
         }
@@ -282,7 +285,7 @@ pub(crate) fn writable(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => access(path, AccessFlags::W_OK)
             .map_err(|errno| errno.desc().to_owned()),
-        Ok(_) => Err("it is no file".to_owned()),
+        Ok(_) => Err("it is not a file".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             path.parent().map_or(Ok(()), creatable)
         }
@@ -301,7 +304,13 @@ fn creatable(dir: &Path) -> Result<(), String> {
                         format!("{}: {}", dir.display(), errno.desc())
                     });
             }
-            Ok(_) => return Err(format!("{} is no directory", dir.display())),
+            Ok(_) => {
+                return Err(format!(
+                    "{} is not a \
+                directory",
+                    dir.display()
+                ));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(format!("{}: {error}", dir.display())),
         }
@@ -321,10 +330,10 @@ mod tests {
         assert_eq!(writable(&dir.path().join("a/b/c")), Ok(()));
         fs::write(&file, "").unwrap();
         assert_eq!(writable(&file), Ok(()));
-        assert_eq!(writable(dir.path()), Err("it is no file".to_owned()));
+        assert_eq!(writable(dir.path()), Err("it is not a file".to_owned()));
         let below = writable(&file.join("a")).unwrap_err();
         assert!(below.contains("Not a directory"), "{below}");
-        assert!(creatable(&file).unwrap_err().contains("is no directory"));
+        assert!(creatable(&file).unwrap_err().contains("is not a directory"));
     }
 
     #[test]

@@ -9,11 +9,14 @@ pub(crate) mod files;
 use serde::Serialize;
 use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
-use uilog_check as check;
-use uilog_check::Finding;
-use uilog_check::Subject;
 use uilog_config::items;
 use uilog_config::items::Value;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
+use uilog_finding::finding::Finding;
+use uilog_finding::finding::Severity;
+use uilog_finding::subject::Subject;
+use uilog_finding::unemitted;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 
@@ -50,7 +53,7 @@ pub struct SinkFacts {
 pub struct Checked {
     /// The sinks, by their names.
     pub sinks: Vec<SinkFacts>,
-    /// What is wrong with them.
+    /// What is wrong.
     pub findings: Vec<Finding>,
 }
 
@@ -113,7 +116,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn errors(&self) -> usize {
-        let is_error = |it: &&Finding| it.severity == check::Severity::Error;
+        let is_error = |it: &&Finding| it.severity == Severity::Error;
         self.findings.iter().filter(is_error).count()
     }
 
@@ -144,8 +147,7 @@ impl Found<'_> {
         });
     }
 
-    /// Names and values that are invalid whatever the sink, and options of
-    /// none.
+    /// Names and values that are invalid for any sink, and unknown options.
     fn faults(&mut self) {
         let config = &self.subject.loaded.trusted;
         let items = config.items(sink_config::SECTION.as_bytes());
@@ -163,10 +165,10 @@ impl Found<'_> {
                 (Some(it), _) => {
                     format!("it must be {}: {}", it.item.kind, it.item.help)
                 }
-                (None, Some(option)) => check::meant(option.as_bytes(), names)
+                (None, Some(option)) => meant(option.as_bytes(), names)
                     .map_or_else(
-                        || "docs/configuration.md tells which there are".into(),
-                        check::did_you_mean,
+                        || "docs/configuration.md lists them".into(),
+                        did_you_mean,
                     ),
                 (None, None) => "such as sink.fleet".into(),
             };
@@ -186,11 +188,11 @@ impl Found<'_> {
             let is_known = definitions.iter().any(|it| it.name == sink);
             if !is_known && is_off.is_none() && !value.is_empty() {
                 let text = format!(
-                    "{}.{name}: there is no sink of the name '{sink}'",
+                    "{}.{name}: there is no sink named '{sink}'",
                     sink_config::SECTION
                 );
                 let finding = Finding::warning("sink-option", text)
-                    .advise(format!("name where it leads: sink.{sink} = URL"));
+                    .advise(format!("set its URL: sink.{sink} = URL"));
                 self.add(&name, finding);
             }
         }
@@ -257,15 +259,15 @@ impl Found<'_> {
         let track = definition.list("track");
         if track.is_empty() {
             let text = format!(
-                "{}.{option}: the sink wants no event",
+                "{}.{option}: the sink tracks no event",
                 sink_config::SECTION
             );
             let finding = Finding::warning("sink-tracks-nothing", text);
-            self.add(&option, finding.advise("'*' is all of them"));
+            self.add(&option, finding.advise("'*' means all of them"));
         }
         for event in track.iter().filter(|it| *it != b"*") {
             let config = &self.subject.loaded.trusted;
-            if let Some(finding) = check::unemitted(config, event) {
+            if let Some(finding) = unemitted::check(config, event) {
                 self.add(&option, finding);
             }
         }
@@ -280,10 +282,10 @@ impl Found<'_> {
         let keeps_failures =
             definition.option("sample-failures") == Value::Choice("always");
         let finding = if keeps_failures {
-            let text = format!("{section}.{option}: only failures are told");
+            let text = format!("{section}.{option}: only failures are logged");
             Finding::note("sink-sample-0", text)
         } else {
-            let text = format!("{section}.{option}: nothing is told");
+            let text = format!("{section}.{option}: nothing is logged");
             Finding::warning("sink-sample-0", text)
                 .advise("to switch the sink off, leave its URL empty")
         };
@@ -301,7 +303,7 @@ impl Found<'_> {
         if !tracked.contains(b"commandfinish") {
             let text = format!(
                 "{section}.{option}: the sink does not track 'commandfinish', \
-                 which is what is added up"
+                 which rollups count"
             );
             let finding = Finding::warning("sink-rollup-unused", text);
             let advice = format!("add it to sink.{}:track", definition.name);
@@ -317,19 +319,19 @@ impl Found<'_> {
         });
         if !is_on {
             let text = format!(
-                "{section}.{option}: without an agent nothing is added up, and \
-                 each command has its record"
+                "{section}.{option}: without an agent there are no rollups, \
+                 and each command has its record"
             );
             let finding = Finding::warning("sink-rollup-unused", text);
-            self.add(&option, finding.advise("say uilog.agent = yes"));
+            self.add(&option, finding.advise("set uilog.agent = yes"));
         }
         if tracked.contains(b"command") {
             let text = format!(
-                "{section}.{option}: the beginning of each command is told all \
-                 the same, since the sink tracks 'command'"
+                "{section}.{option}: the beginning of each command is logged \
+                 nevertheless, since the sink tracks 'command'"
             );
             let finding = Finding::note("sink-rollup-beginnings", text);
-            let advice = "track commandfinish and commandexception alone";
+            let advice = "track only commandfinish and commandexception";
             self.add(&option, finding.advise(advice));
         }
     }
@@ -379,7 +381,8 @@ impl Found<'_> {
                 let text =
                     format!("{}.{item}: {problem}", sink_config::SECTION);
                 let finding = Finding::error("sink-unusable", text);
-                let advice = "until this is mended, events wait in the spool";
+                let advice = "until this is corrected, events wait in the \
+                    spool";
                 self.add(&item, finding.advise(advice));
                 return;
             }
@@ -387,7 +390,7 @@ impl Found<'_> {
         if let Some(problem) = settings.proxy_problem() {
             let text = format!("{}.{item}: {problem}", sink_config::SECTION);
             let finding = Finding::error("sink-proxy", text);
-            let advice = "until this is mended, events wait in the spool";
+            let advice = "until this is corrected, events wait in the spool";
             self.add(&item, finding.advise(advice));
         }
         for warning in &settings.warnings {
@@ -415,7 +418,7 @@ impl Found<'_> {
                 sink_config::SECTION
             );
             let finding = Finding::warning("sink-token-in-clear", text);
-            self.add(&item, finding.advise("say https:// there"));
+            self.add(&item, finding.advise("use https://"));
         }
     }
 }

@@ -49,12 +49,12 @@ impl Ending {
     }
 }
 
-/// Whether the event tells of a command that has failed.
+/// Whether the event is about a failed command.
 pub(super) fn tells_failure(record: &wire::RecordFrame<'_>) -> bool {
     let event = &record.event;
     let name = String::from_utf8_lossy(&event.name);
     let Ending { exit_code, signal } = Ending::of(event);
-    // 1 means what it means of Mercurial's commands only.
+    // 1 has this meaning only for Mercurial's commands.
     let command =
         canonical_command(event).filter(|_| foreign_program(record).is_none());
     let command = command.map(String::from_utf8_lossy);
@@ -114,7 +114,7 @@ pub(super) fn foreign_program<'r>(
     parts.next().filter(|name| !name.is_empty())
 }
 
-/// The options by which `uilog run` tells what a command has used.
+/// The options in which `uilog run` logs a command's resource usage.
 pub(super) const USAGE: [&[u8]; 3] = [
     b"peak_memory_bytes",
     b"user_cpu_seconds",
@@ -131,7 +131,7 @@ pub(super) fn usage(event: &Event<'_>) -> Option<Usage> {
                 / MICROS_PER_SECOND,
         });
     }
-    // What `uilog run` tells.
+    // The numbers of `uilog run`.
     let seconds = |key| told::option(event, key).and_then(told::amount);
     let peak = told::integer(event, "peak_memory_bytes")?;
     Some(Usage {

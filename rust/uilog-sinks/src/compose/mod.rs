@@ -1,11 +1,10 @@
-//! From an event to what a sink is told of it.
+//! Makes a sink's record of an event.
 //!
-//! Each sink has a [`Composer`] of its own, since each has its own policy:
-//! which events, which part of all traces, how much of command lines, users
-//! by name or not. Nothing leaves the dispatcher that has not been through
-//! here.
+//! Each sink has its own [`Composer`], because each has its own policy: which
+//! events, which fraction of traces, how much of command lines, users by name
+//! or not. Every record passes through here.
 //!
-//! Knows no sink. docs/schema.md tells what the fields mean.
+//! Must not know sinks. docs/schema.md describes the fields.
 
 mod command;
 mod options;
@@ -59,30 +58,30 @@ pub struct Composer {
     /// The commands whose ends are added up.
     rolled_up: Tracked,
     sampler: Sampler,
-    /// None if everything is told as it is.
+    /// None if nothing is redacted.
     redactor: Option<Redactor>,
     /// Whether it takes secrets out; else it sees to command lines and users
     /// alone.
     redacts: bool,
     hashes_users: bool,
-    /// Whether only what is known to be harmless is told.
+    /// Whether only what is known to be harmless is kept.
     reduces: bool,
     host: Host,
     /// What the user database calls the user; asked when an event needs it.
     user: OnceLock<Option<Vec<u8>>>,
-    /// The run of a pipeline that an environment tells of, of the last one:
-    /// that of an hg seldom changes, and to search it takes long.
+    /// The pipeline run of the last environment, cached because the environment
+    /// seldom changes, and searching it takes long.
     cicd: Mutex<Option<(Vec<u8>, Option<Cicd>)>>,
 }
 
 impl Composer {
-    /// One that does what is configured for this sink.
+    /// A composer with this sink's configuration.
     ///
     /// # Errors
     ///
-    /// What keeps the sink from telling no more than it should: an option
-    /// about privacy that is invalid, or no key to hash users with. The
-    /// text names the option, and the file if there is one.
+    /// Why the sink might reveal too much: an invalid privacy option, or a
+    /// missing key for hashing users. The text names the option, and the file
+    /// if there is one.
     pub fn new(
         definition: &SinkConfig,
         globals: &Globals,
@@ -96,7 +95,7 @@ impl Composer {
             Setting::Choice("none") => ArgvPolicy::None,
             Setting::Choice("canonical") => ArgvPolicy::Canonical,
             Setting::Choice("full") => ArgvPolicy::Full,
-            // Of `:redact = no`, what is not set is no more secret.
+            // With `:redact = no`, an unset option does not reduce.
             Setting::Choice("structure") if redacts || is_set("argv") => {
                 ArgvPolicy::Structure
             }

@@ -46,7 +46,7 @@ impl Composer {
         state
     }
 
-    /// The run of a pipeline that this environment tells of.
+    /// The pipeline run in this environment.
     pub(super) fn cicd(&self, environment: &[u8]) -> Option<Cicd> {
         let mut last = self.cicd.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, run)) = &*last
@@ -222,8 +222,7 @@ impl Composer {
         }
     }
 
-    /// The text without its secrets, if those are to go; or what is known to
-    /// be harmless, if that is all that is told.
+    /// The text without its secrets, or only its harmless parts, by the policy.
     pub(super) fn shown<'t>(
         &self,
         text: &'t [u8],

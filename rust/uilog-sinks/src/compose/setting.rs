@@ -14,11 +14,11 @@ use crate::globals::Globals;
 /// Bytes of a key to hash with.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
 
-/// An option's value as it is configured, or the default if it is not.
+/// An option's value, or its default if it is not set.
 ///
 /// # Errors
 ///
-/// If it is invalid: the default may tell more than was meant.
+/// If it is invalid, because the default may reveal more than intended.
 pub(super) fn strict(
     definition: &SinkConfig,
     option: &str,
@@ -29,7 +29,7 @@ pub(super) fn strict(
     match (set, known) {
         (Some((_, text)), Some(known)) if known.item.parse(text).is_none() => {
             Err(format!(
-                "{}: '{}' is not {}, and nothing is told that may be too much",
+                "{}: '{}' is not {}, so the sink receives nothing",
                 full_name(definition, option),
                 String::from_utf8_lossy(text),
                 known.item.kind

@@ -21,7 +21,7 @@ pub(super) const MAX_SHORT_JSON: usize = 32 * 1024;
 pub(super) const MAX_PATH_BYTES: usize = 4096;
 /// Bytes of a name: an event's, an option's, a user's.
 pub(super) const MAX_NAME_BYTES: usize = 256;
-/// What an option takes beside its name and its value.
+/// JSON bytes of an option in addition to its name and its value.
 pub(super) const OPTION_JSON: usize = 64;
 /// How many things a command can have waited for.
 pub(super) const MAX_BLOCKED: usize = 64;

@@ -53,8 +53,8 @@ pub(super) fn connect_local(
     let place = openat(AT_FDCWD, path, place_flags, Mode::empty());
     let place = place.map_err(|errno| not_there(path, errno))?;
     owner.check("the socket", fstat(&place)?.st_uid, deadline)?;
-    // By way of the descriptor, so that it is the very socket that has been
-    // looked at, whatever has that path by now.
+    // Connects through the descriptor, to the very socket that was checked,
+    // whatever has that path by now.
     let link = format!("/proc/self/fd/{}", place.as_raw_fd());
     match connect_to(Path::new(&link), kind, deadline) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -64,14 +64,14 @@ pub(super) fn connect_local(
     }
 }
 
-/// Why there is no socket at a path, if nobody can make one by that path. (From
-/// a directory near it somebody may have: then it is there.)
+/// Why the path cannot be a socket's: it is too long. (A socket may have been
+/// created relative to a directory: then it exists.)
 pub(crate) fn too_long(path: &Path) -> Option<String> {
     let length = path.as_os_str().len();
     (length > MAX_PATH_BYTES).then(|| {
         format!(
-            "the path of a socket has at most {MAX_PATH_BYTES} bytes, and \
-             this one has {length}: choose a shorter one"
+            "the path of a socket has at most {MAX_PATH_BYTES} bytes, this \
+             one has {length}: choose a shorter one"
         )
     })
 }
@@ -83,9 +83,8 @@ fn not_there(path: &Path, errno: Errno) -> io::Error {
     }
 }
 
-/// Connects by the path, as where /proc is not mounted, if nobody else can
-/// have put another socket there meanwhile. Of a stream the caller looks at the
-/// process that listens.
+/// Connects by the path if /proc is not mounted, if no other user can have
+/// replaced the socket. For a stream, the caller checks the listening process.
 fn connect_without_proc(
     path: &Path,
     kind: SockType,
@@ -97,8 +96,8 @@ fn connect_without_proc(
     {
         let place = place.display();
         return Err(io::Error::other(format!(
-            "{place} {why}, and without /proc nobody can tell whose socket it \
-             is"
+            "{place} {why}, and without /proc the owner of the socket is \
+             unknown"
         )));
     }
     connect_to(&path, kind, deadline)
@@ -117,8 +116,8 @@ fn connect_to(
         match connect(socket.as_raw_fd(), &address) {
             Ok(()) => return Ok(socket),
             Err(Errno::EINTR) => {}
-            // Too many are waiting to be accepted. There is no way to be told
-            // when that changes.
+            // The backlog is full. The system does not report when that
+            // changes.
             Err(Errno::EAGAIN) => pause(deadline)?,
             Err(error) => return Err(error.into()),
         }

@@ -65,7 +65,7 @@ pub(crate) enum Peer {
     Remote(Address, Option<Arc<ClientConfig>>),
 }
 
-/// What can be told of a connection.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// All that was written has been taken: by a local reader itself, by a
@@ -86,7 +86,7 @@ pub(crate) struct Connection {
     tls: Option<Box<ClientConnection>>,
     /// What a URL without TLS begins with.
     plain: &'static str,
-    /// Whether the other side has said anything.
+    /// Whether the other side has sent anything.
     has_heard: bool,
     failure: Option<io::Error>,
 }
@@ -146,7 +146,7 @@ pub(crate) fn resolve(
         .name("resolve".to_owned())
         .spawn(move || {
             let found = (host.as_str(), port).to_socket_addrs();
-            // Nobody may be waiting any more.
+            // The caller may have stopped waiting.
             let _ = sender.send(found.map(Vec::from_iter));
         })?;
     receiver
@@ -172,7 +172,8 @@ impl Connection {
             match TcpStream::connect_timeout(found, time) {
                 Ok(socket) => {
                     socket.set_nonblocking(true)?;
-                    // Whole batches are written; nothing is to be waited for.
+                    // Whole batches are written, so there is nothing to wait
+                    // for.
                     socket.set_nodelay(true)?;
                     return Ok(Self {
                         socket: Socket::Remote(socket),
@@ -201,12 +202,12 @@ impl Connection {
         }
     }
 
-    /// Speaks TLS from now on. `plain` is what URLs without TLS begin with, for
-    /// what is told if the other side does not.
+    /// Starts TLS. `plain` is the scheme of URLs without TLS, for the error
+    /// message if the other side does not speak TLS.
     ///
     /// # Errors
     ///
-    /// The other side is not who it should be, or does not speak it.
+    /// The other side is not trusted, or does not speak TLS.
     pub(crate) fn start_tls(
         &mut self,
         address: &Address,
@@ -217,7 +218,10 @@ impl Connection {
         self.plain = plain;
         let name =
             ServerName::try_from(address.host.clone()).map_err(|_| {
-                io::Error::other("the host is no name that a certificate has")
+                io::Error::other(
+                    "the host is not a name that a certificate \
+                    can have",
+                )
             })?;
         let tls = ClientConnection::new(Arc::clone(config), name)
             .map_err(io::Error::other)?;
@@ -248,8 +252,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes as much as can be written until the deadline, and tells how much
-    /// that was, and why not all.
+    /// Writes as much as possible until the deadline; returns the number of
+    /// bytes, and why it is not all.
     pub(crate) fn write(
         &mut self,
         bytes: &[u8],
@@ -307,7 +311,7 @@ impl Connection {
         Ok(())
     }
 
-    /// How things stand.
+    /// The current state.
     pub(crate) fn state(&mut self) -> State {
         // In this order: a local socket that is closed holds nothing any more.
         let outgoing = fd::outgoing(self.socket.as_fd());
@@ -327,7 +331,7 @@ impl Connection {
         }
     }
 
-    /// Why it is broken, if the other side has said so.
+    /// Why it is broken, if the other side has reported it.
     pub(crate) fn failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
@@ -341,14 +345,14 @@ impl Connection {
             if state != State::Underway || Instant::now() >= deadline {
                 return state;
             }
-            // The kernel does not tell when the last byte is acknowledged.
+            // The kernel does not report when the last byte is acknowledged.
             thread::sleep(pause);
             pause = (pause * 2).min(LOOK_AGAIN);
         }
     }
 
-    /// How much is on its way at most, as the kernel counts it: with what it
-    /// needs itself for each packet, so it is less.
+    /// The maximum number of bytes in flight, as the kernel counts them: it
+    /// includes the kernel's overhead per packet, so there are fewer.
     pub(crate) fn capacity(&self) -> usize {
         getsockopt(&self.socket.as_fd(), SndBuf).unwrap_or(usize::MAX >> 1)
     }
@@ -369,7 +373,7 @@ impl Connection {
                     let is_remote = matches!(self.socket, Socket::Remote(_));
                     let begin = &buffer[..count];
                     if is_first && is_remote && tls::is_record(begin) {
-                        let why = "the answer is TLS: say syslog+tls://";
+                        let why = "the answer is TLS: use syslog+tls://";
                         return Err(explain::error(why));
                     }
                 }

@@ -1,13 +1,13 @@
-//! One sink's way through the queue, whatever `[uilog]` says of it on the way.
+//! One sink's position in the queue, while `[uilog]` may change.
 //!
-//! A record goes into the mailbox of the sink's thread (`worker`) as it comes.
-//! Once the mailbox is full the lane is behind: it notes where it stands and
-//! reads on from the queue when there is room, so that nobody waits for it. A
-//! sink that has had no room for too long loses what it has missed, and that is
-//! counted. Where the sink is defined anew a new thread takes over, and the old
-//! one does what it has.
+//! A record goes into the mailbox of the sink's thread (`worker`). If the
+//! mailbox is full, the lane is behind: it notes its position and reads from
+//! the queue when there is room, so that nothing waits for it. A sink without
+//! room for too long loses the records that it has missed, and they are
+//! counted. If the sink's definition changes, a new thread takes over, and the
+//! old one finishes its records.
 //!
-//! Knows nothing of other sinks. Nothing here blocks.
+//! Must not know other sinks. Nothing here blocks.
 
 mod running;
 
@@ -55,7 +55,8 @@ pub(crate) struct Lane {
     /// As it was opened last.
     setup: Option<Arc<Setup>>,
     current: Current,
-    /// Those that get nothing more, since the sink has been defined anew.
+    /// Threads that get no more records, because the sink's definition has
+    /// changed.
     old: Vec<Running>,
     behind: Option<Behind>,
     /// Since when it has had no room and done nothing.
@@ -243,7 +244,7 @@ impl Lane {
             && opened.is_some_and(|it| it.is_same_for(&self.name, setup))
     }
 
-    /// What it was is no more.
+    /// Replaces the current thread.
     fn retire(&mut self, now: Instant) {
         let before = std::mem::replace(&mut self.current, Current::None);
         if let Current::Running(mut running) = before {
@@ -277,7 +278,7 @@ impl Lane {
         }
     }
 
-    /// Rollups are to be sent before their time.
+    /// Sends rollups early.
     pub(crate) fn press(&mut self) {
         if let Current::Running(running) = &mut self.current {
             running.press();
@@ -290,24 +291,24 @@ impl Lane {
         std::mem::take(&mut self.held)
     }
 
-    /// What has been released since it was asked last.
+    /// The records that were released since the last call.
     pub(crate) fn take_released(&mut self) -> Vec<RecordPosition> {
         std::mem::take(&mut self.released)
     }
 
-    /// What has been lost since it was asked last.
+    /// The losses since the last call.
     pub(crate) fn take_losses(&mut self) -> Vec<RecordLoss> {
         std::mem::take(&mut self.losses)
     }
 
-    /// Tells its thread what it has got.
+    /// Notifies its thread of new records.
     pub(crate) fn announce(&mut self) {
         if let Current::Running(running) = &mut self.current {
             running.announce();
         }
     }
 
-    /// Lets what was offered be delivered at once; how far that is.
+    /// Delivers offered records at once; returns the progress.
     pub(crate) fn hurry(&mut self) -> Delivery {
         self.announce();
         let current = match &self.current {
@@ -335,7 +336,7 @@ impl Lane {
         }
     }
 
-    /// Hears what its threads have done.
+    /// Collects its threads' results.
     pub(crate) fn hear(&mut self, now: Instant) {
         let mut has_moved = false;
         for mut running in std::mem::take(&mut self.old) {
@@ -363,7 +364,7 @@ impl Lane {
         }
     }
 
-    /// Counts what a thread has lost; if it has ended, why, if it has said so.
+    /// Counts a thread's losses; and the reason, if it has ended with one.
     fn account(
         &mut self,
         running: &mut Running,
@@ -379,7 +380,7 @@ impl Lane {
         if !heard.has_ended {
             return None;
         }
-        // What it was given after it had looked for the last time.
+        // Records that it got after its last check.
         let left = running.pending.len() + running.held.len();
         if left > 0 {
             let why = reason.as_deref().unwrap_or("its thread has ended");
@@ -389,7 +390,7 @@ impl Lane {
         Some(reason.filter(|_| running.ends_by.is_none()))
     }
 
-    /// Its time is over: what it has not done is lost.
+    /// Its time is over: undelivered records are lost.
     pub(crate) fn give_up(&mut self) {
         let current = std::mem::replace(&mut self.current, Current::None);
         let current = match current {
@@ -407,8 +408,8 @@ impl Lane {
         }
     }
 
-    /// The oldest record behind the number `settled` that must stay in the
-    /// queue for it.
+    /// The oldest record after the number `settled` that must stay in the queue
+    /// for it.
     pub(crate) fn oldest(
         &self,
         settled: u64,
@@ -439,8 +440,7 @@ impl Lane {
         all.map(|it| (it.up_to(settled) + it.given_up) as u64).sum()
     }
 
-    /// When something is to be decided without anybody having moved, that has
-    /// not been by then.
+    /// The time at which something must be decided if nothing happens before.
     pub(crate) fn deadline(&self, since: Instant) -> Option<Instant> {
         let stuck = self.full_since.map(|at| at + STUCK_AFTER);
         let current = match &self.current {
@@ -463,7 +463,7 @@ impl Lane {
         is_running || !self.old.is_empty() || self.behind.is_some()
     }
 
-    /// Whether nothing is known of it that would not be known anew.
+    /// Whether its state is the initial one, so that it can be dropped.
     pub(crate) fn is_gone(&self) -> bool {
         let is_none = matches!(self.current, Current::None);
         let is_told = self.losses.is_empty() && self.released.is_empty();

@@ -17,15 +17,15 @@ use crate::setup::Setup;
 use crate::sink::Open;
 use crate::worker;
 
-/// How long a sink may have no room before it loses what it has missed.
+/// How long a sink may have no room before it loses the records that it has
+/// missed.
 pub(super) const STUCK_AFTER: Duration = Duration::from_secs(10);
-/// How long a sink that does not move keeps what it has in hand in the queue as
-/// well: longer than a delivery may take.
+/// How long the records of a sink that does not move stay in the queue as well:
+/// longer than a delivery may take.
 pub(super) const HELD_FOR: Duration = Duration::from_secs(15);
 /// How long the records of a rollup stay in the queue though they take up room.
 const PRESSED_FOR: Duration = Duration::from_secs(1);
-/// How long a thread may not move before a newer one of the same sink goes on
-/// beside it.
+/// How long a thread may not move before a newer one of the same sink starts.
 pub(super) const OVERTAKEN_AFTER: Duration = Duration::from_secs(1);
 
 /// The position of a record.
@@ -37,13 +37,13 @@ pub(crate) struct RecordPosition {
     pub(crate) position: u64,
 }
 
-/// What it takes to start a sink's thread.
+/// What is needed to start a sink's thread.
 #[derive(Debug)]
 pub(crate) struct Starter {
     pub(crate) open: Open,
     /// Whether ends of commands are added up where the sink wants that.
     pub(crate) rolls_up: bool,
-    /// What a thread rings when it has news; why there is none.
+    /// The socket through which a thread wakes the loop; or why there is none.
     pub(crate) bell: Result<Arc<UnixStream>, String>,
 }
 
@@ -69,11 +69,11 @@ pub(super) struct Running {
     pub(super) given_up: usize,
     /// When the rollup should have been sent.
     pub(super) held_until: Option<Instant>,
-    /// It has got some that it has not been told of.
+    /// It has new records of which its thread was not notified.
     pub(super) has_news: bool,
     /// When it last reported something, or got something after it had nothing.
     pub(super) moved_at: Instant,
-    /// When it has been told to end.
+    /// The deadline of the end, once it was asked to end.
     pub(super) ends_by: Option<Instant>,
 }
 
@@ -188,8 +188,8 @@ impl Running {
         }
     }
 
-    /// The rollup of so many has been sent. Returns what is to leave the
-    /// queue: that, and what has waited for too long.
+    /// A rollup of so many records has been sent. Returns the records that may
+    /// leave the queue: these, and those that have waited for too long.
     fn release(&mut self, count: u64, now: Instant) -> Vec<RecordPosition> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let count = count.min(self.held.len());

@@ -1,14 +1,14 @@
-//! What an endpoint has accepted: the evidence without which nothing that it
-//! refuses is rejected.
+//! What an endpoint has accepted: without that evidence, no refused record is
+//! rejected.
 //!
-//! A web server, a proxy or a page to log in may answer 400 to everything, and
-//! that says nothing about the records. An endpoint that has accepted records
-//! with the very same settings takes OTLP; then it may be the record that it
-//! refuses. But an endpoint may change: so only a few records are rejected on
-//! what it accepted earlier, without its accepting anything in between.
+//! A web server, a proxy or a login page may answer 400 to everything, which
+//! says nothing about the records. An endpoint that has accepted records with
+//! the very same settings speaks OTLP, so a refusal may concern the record. But
+//! an endpoint may change, so on the evidence of earlier records only a few are
+//! rejected until it accepts something again.
 //!
-//! A small file for each signal in the spool's directory has it, which only
-//! the one sender writes. If it is damaged or absent, records wait.
+//! The evidence is in a small file for each signal in the spool's directory,
+//! which only the sender writes. If it is damaged or missing, records wait.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use crate::otlp::request::SignalType;
 /// Records that are rejected at most while nothing is accepted.
 const MAX_REJECTED: u64 = 16;
 
-/// What is known of an endpoint.
+/// What an endpoint has accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// With which settings it accepted something: their fingerprint.
@@ -29,7 +29,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// What is known of the endpoint of a signal.
+    /// The state of a signal's endpoint.
     pub fn load(spool: &Path, kind: SignalType) -> Self {
         let mut known = Self::default();
         let lines = memo(kind).read(spool).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Accepted {
         known
     }
 
-    /// Whether it has accepted anything, with whatever settings.
+    /// Whether it has accepted anything, with any settings.
     pub fn is_any(&self) -> bool {
         self.settings.is_some()
     }

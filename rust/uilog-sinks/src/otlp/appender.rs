@@ -14,7 +14,7 @@ use crate::numbers::Numbers;
 use crate::otlp::mapping;
 use crate::record::Record;
 
-/// How much of a hash of the machine's name stands in the names of files.
+/// How many bytes of a hash of the machine's name are in file names.
 const HOST_BYTES: usize = 4;
 /// Bytes of records that are appended together, about.
 const GROUP_BYTES: usize = 64 * 1024;

@@ -1,7 +1,7 @@
 //! The attributes of spans and log records.
 //!
 //! docs/otlp.md has the table. Knows which field of a record is which
-//! attribute, and not whether it is one of a span or of a log record.
+//! attribute. Must not know whether it belongs to a span or a log record.
 
 use crate::otlp::protobuf::put_bytes;
 use crate::otlp::protobuf::put_head;
@@ -18,7 +18,7 @@ use crate::otlp::stored::Value;
 use crate::record::Rollup;
 use crate::repository as origin;
 
-/// Options that have an attribute of their own.
+/// Options that have their own attribute.
 const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
     (
         "commandfinish",

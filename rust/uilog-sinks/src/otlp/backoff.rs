@@ -1,10 +1,10 @@
-//! When a collector is to be asked again that does not take a signal.
+//! When to retry a signal that a collector did not accept.
 //!
-//! That survives processes: a thousand commands do not ask a dead collector a
-//! thousand times. A small file for each signal in the spool's directory tells
-//! it, which only the one sender writes. It is no more than advice: if it is
-//! damaged, absent, no file of ours or cannot be written, the collector is
-//! asked.
+//! The delay applies to all processes: a thousand commands do not contact a
+//! dead collector a thousand times. It is in a small file for each signal in
+//! the spool's directory, which only the sender writes. It is a hint only: if
+//! the file is damaged, missing, foreign or cannot be written, the collector is
+//! contacted.
 
 use std::io;
 use std::path::Path;
@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// The longest that a collector may ask for: it may have been a mistake.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
-/// What is known of failures in a row.
+/// The failures in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     /// When the collector may be asked again.
@@ -35,7 +35,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// What is known of a signal of a spool.
+    /// The state of a spool's signal.
     pub fn load(spool: &Path, kind: SignalType, now: SystemTime) -> Self {
         let mut known = Self::default();
         let lines = match memo(kind).read(spool) {
@@ -56,8 +56,8 @@ impl Backoff {
                 _ => {}
             }
         }
-        // Nobody waits for so long: the clock has gone back. A little is what
-        // clocks of two machines differ by.
+        // No delay is that long: the clock was set back. The clocks of two
+        // machines may differ a little.
         let longest = now + LONGEST_ASKED;
         let latest = longest + LONGEST;
         known.not_before = known.not_before.filter(|it| *it <= latest);
@@ -65,7 +65,7 @@ impl Backoff {
         known
     }
 
-    /// How long the collector is to be left alone.
+    /// How long the collector must not be contacted.
     pub fn wait(&self, now: SystemTime) -> Option<Duration> {
         let wait = self.not_before?.duration_since(now).ok()?;
         (!wait.is_zero()).then_some(wait)

@@ -1,11 +1,11 @@
-//! Whether an answer of 2xx is a collector's: the content type tells first,
-//! then the body.
+//! Whether an answer of 2xx comes from a collector: by its content type first,
+//! then by its body.
 //!
-//! A collector says so in protobuf or JSON. Some say it in a word of plain
-//! text. Portals and proxies answer everything with 200 and a page to log in,
-//! or with JSON that says what is wrong: that is no success.
+//! A collector answers with protobuf or JSON, some with a word of plain text.
+//! Portals and proxies answer everything with 200 and a login page, or with
+//! JSON that contains an error; these are not a success.
 //!
-//! Knows no status and no connection.
+//! Must not know statuses or connections.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::otlp::request::SignalType;
 
-/// Bytes of a text that may say that all is well; what is longer is a page.
+/// Maximum bytes of a text that may mean success; longer ones are pages.
 const MAX_TEXT_BYTES: usize = 256;
 /// Values of a status field in JSON that mean a failure.
 const FAILURES: [&str; 5] = ["error", "fail", "failed", "failure", "denied"];
@@ -38,11 +38,12 @@ pub struct Success {
     pub text: String,
 }
 
-/// What the body of an answer of 2xx says.
+/// The meaning of the body of a 2xx answer.
 ///
 /// # Errors
 ///
-/// What it is instead: this is no collector, or it has not accepted anything.
+/// Why it is no success: this is not a collector, or it has not accepted
+/// anything.
 pub fn read(
     kind: SignalType,
     content_type: Option<&str>,
@@ -59,14 +60,14 @@ pub fn read(
         "application/json" => json(kind, body),
         _ if media.ends_with("+json") => json(kind, body),
         _ if media.contains("html") => {
-            Err("a page of HTML: this is no collector".to_owned())
+            Err("a page of HTML: this is not a collector".to_owned())
         }
         _ => other(kind, media, body),
     }
 }
 
 fn none_of_otlp() -> String {
-    "a body that is none of OTLP's: this is no collector".to_owned()
+    "a body that is not OTLP's: this is not a collector".to_owned()
 }
 
 /// A body of a type that says nothing, or of none.
@@ -82,14 +83,14 @@ fn other(
         None => return Ok(Success::default()),
         Some(b'{' | b'[') => return json(kind, text),
         Some(b'<') => {
-            return Err("a page of HTML: this is no collector".to_owned());
+            return Err("a page of HTML: this is not a collector".to_owned());
         }
         Some(_) => {}
     }
     if let Some(success) = protobuf(kind, body) {
         return Ok(success);
     }
-    // Without a type there is nothing but the body to tell.
+    // Without a type, only the body can be checked.
     let is_text = std::str::from_utf8(text).is_ok_and(|it| {
         let it = it.to_ascii_lowercase();
         !it.contains(|it: char| it.is_control() && !it.is_whitespace())
@@ -122,9 +123,9 @@ fn protobuf(kind: SignalType, body: &[u8]) -> Option<Success> {
     Some(Success { rejected, text })
 }
 
-/// Whether it can be what a program has written that knows a later protocol:
-/// each field once, unless its length is told, as that of messages is. Text
-/// parses as one field after the other, most of them the same.
+/// Whether it may be a message of a later protocol: each field once, unless it
+/// has a length, as messages have. Text parses as a sequence of fields, most of
+/// them the same.
 fn is_message(mut body: &[u8]) -> bool {
     let mut seen = Vec::new();
     while !body.is_empty() {
@@ -167,7 +168,7 @@ fn json(kind: SignalType, body: &[u8]) -> Result<Success, String> {
     let partial = match answer.get("partialSuccess") {
         Some(Value::Object(partial)) => partial,
         _ if says_failure(answer) => {
-            return Err("a body that tells of an error".to_owned());
+            return Err("a body that reports an error".to_owned());
         }
         _ => return Ok(Success::default()),
     };
@@ -188,8 +189,8 @@ fn json(kind: SignalType, body: &[u8]) -> Result<Success, String> {
     })
 }
 
-/// Whether an object tells of an error: by a field of that name, by a state,
-/// or as google.rpc.Status does, which is an error's body.
+/// Whether an object contains an error: in a field of that name, in a status,
+/// or in the form of google.rpc.Status, which is the body of an error.
 fn says_failure(answer: &Map<String, Value>) -> bool {
     let is_set = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,

@@ -26,11 +26,11 @@ pub(crate) struct CacheFile {
 }
 
 impl CacheFile {
-    /// What it says, behind the first line.
+    /// Its content, after the first line.
     ///
     /// # Errors
     ///
-    /// It is not there, it cannot be read, or it has another format.
+    /// It does not exist, cannot be read, or has another format.
     pub(crate) fn read(&self, spool: &Path) -> io::Result<String> {
         let dir = OwnDir::beside_users_file(spool)?;
         let file = dir.open(OsStr::new(&*self.name), OFlag::O_RDONLY)?;
@@ -43,11 +43,11 @@ impl CacheFile {
         Ok(text.split_off((end + 1).min(text.len())))
     }
 
-    /// Lets it say these lines.
+    /// Replaces its content.
     ///
     /// # Errors
     ///
-    /// It cannot be written, or what has its name is not ours.
+    /// It cannot be written, or another file has its name.
     pub(crate) fn write(&self, spool: &Path, lines: &str) -> io::Result<()> {
         let new = format!("{}.new", self.name);
         let text = format!("{}\n{lines}", self.format);

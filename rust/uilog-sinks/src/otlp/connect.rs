@@ -1,9 +1,8 @@
-//! Whether a collector can be reached, and what it answers to an export of
-//! nothing.
+//! Whether a collector can be reached, and how it answers an empty export.
 //!
-//! Sends no record and touches no spool. The requests are those of the sender,
-//! with the same settings, but for their bound; [`crate::attempt_log`] has the
-//! steps below HTTP.
+//! Sends no record and touches no spool. The requests are the sender's, with
+//! the same settings except for the timeout; [`crate::trail`] has the steps
+//! below HTTP.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -63,7 +62,7 @@ pub(crate) fn try_collector(
         for kind in SignalType::ALL {
             ways.push(way(kind, &settings, &mut collector)?);
         }
-        Ok((ways, "all that is configured can be read".to_owned()))
+        Ok((ways, "all configured files can be read".to_owned()))
     })?;
     let mut result = Ok(());
     for (index, way) in ways.iter().enumerate() {
@@ -121,7 +120,7 @@ fn connect(
         trail.step("proxy", || {
             Ok(((), format!("{} is reached through {proxy}", way.host)))
         })?;
-        // What is behind it, the export shows.
+        // The export shows whether the collector can be reached through it.
         return try_tcp(trail, proxy).map(drop);
     }
     let connection = try_tcp(trail, &way.host)?;
@@ -163,7 +162,7 @@ fn export(
     });
 }
 
-/// What has been answered that is no acceptance, and what may be wrong.
+/// Describes an answer that is no acceptance, and its possible cause.
 fn refusal(received: &Received) -> String {
     let line = received.first_line();
     let said = match received.body_line() {
@@ -171,15 +170,15 @@ fn refusal(received: &Received) -> String {
         None => line,
     };
     let advice = match received.answer().status {
-        200..=299 => "this is no collector: check the URL",
+        200..=299 => "this is not a collector: check the URL",
         300..=399 => "name the URL that it redirects to",
         401 | 403 => "check token-file and headers",
         404 | 405 | 410 => {
-            "check the path in the URL, and whether the collector takes this \
-             kind"
+            "check the path in the URL, and whether the collector accepts \
+             this kind"
         }
         400 | 415 | 422 => "is this an OTLP endpoint?",
-        429 | 500..=599 => "the collector cannot take anything now",
+        429 | 500..=599 => "the collector accepts nothing now",
         _ => "check the collector",
     };
     format!("{said} ({advice})")

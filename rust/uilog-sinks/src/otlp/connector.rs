@@ -1,7 +1,7 @@
-//! TLS for `ureq`, by a configuration of our own making.
+//! TLS for `ureq`, with uilog's own configuration.
 //!
-//! `ureq` makes its own of certificates, and panics where a certificate and
-//! its key do not fit together. This one is what the other sinks use.
+//! `ureq` builds its own from certificates, and panics if a certificate and its
+//! key do not match. This configuration is shared with other sinks.
 
 use std::fmt;
 use std::io::Read;
@@ -84,7 +84,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let host = details.uri.host().unwrap_or("");
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::Tls("the host is no name for TLS"))?;
+            .map_err(|_| Error::Tls("the host is not a name for TLS"))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name)
             .map_err(std::io::Error::other)?;
         let mut socket = TransportAdapter::new(
@@ -134,7 +134,7 @@ impl<In: Transport> Transport for Plain<In> {
         let is_first = !std::mem::replace(&mut self.has_answered, true);
         if is_first && tls::is_record(self.transport.buffers().input()) {
             return Err(explain::error(
-                "the answer is TLS, and the URL says http://: say https://",
+                "the answer is TLS, and the URL says http://: use https://",
             )
             .into());
         }

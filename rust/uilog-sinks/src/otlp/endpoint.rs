@@ -1,8 +1,8 @@
-//! The URLs of collectors and proxies: whether one is complete and without
-//! contradiction, and what was probably meant if it is not.
+//! The URLs of collectors and proxies: whether one is valid, and suggestions if
+//! it is not.
 //!
-//! What is wrong is said without the URL: there may be a password in it. Knows
-//! neither where a URL is configured nor how it is connected to.
+//! Errors do not quote the URL, which may contain a password. Must not know
+//! where a URL is configured, or how to connect to it.
 
 use std::net::Ipv6Addr;
 
@@ -31,7 +31,7 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    /// A collector's: `http` or `https`, a host, and no user.
+    /// A collector's URL: `http` or `https`, a host, and no user.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Url {
 pub(crate) struct Base {
     /// Without a slash at its end.
     url: String,
-    /// What was probably not meant.
+    /// Probable mistakes.
     pub(crate) advice: Vec<String>,
 }
 
@@ -106,8 +106,8 @@ impl Base {
             path = path.trim_end_matches('/');
             let base = url.base();
             advice.push(format!(
-                "'{suffix}' is taken off, since uilog appends the path of \
-                 each signal itself: write {base}{path}"
+                "'{suffix}' is removed, since uilog appends the path of each \
+                 signal itself: write {base}{path}"
             ));
         }
         advice.extend(advice_on_port(&url));
@@ -121,13 +121,13 @@ impl Base {
     }
 }
 
-/// What was probably not meant by the whole URL of one kind of requests.
+/// Probable mistakes in the complete URL for one kind of requests.
 pub(crate) fn advice_on_endpoint(url: &Url, kind: SignalType) -> Vec<String> {
     let mut advice = Vec::new();
     if url.path == "/" {
         let path = request_path(kind);
         advice.push(format!(
-            "it has no path, and is used as it is: did you mean {}{path}?",
+            "it has no path, and is used unchanged: did you mean {}{path}?",
             url.base()
         ));
     }
@@ -152,13 +152,12 @@ fn advice_on_port(url: &Url) -> Option<String> {
     })
 }
 
-/// Takes `HOST`, `HOST:PORT`, `[ADDRESS]:PORT` apart.
+/// Parses `HOST`, `HOST:PORT`, `[ADDRESS]:PORT`.
 ///
 /// # Errors
 ///
-/// The port is none, or the host.
-// The crate `http` takes any digits for a port, and ureq connects to the
-// scheme's port if there are too many.
+/// The port or the host is invalid. The crate `http` accepts any digits as a
+/// port, and ureq connects to the scheme's port if there are too many.
 pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match text.find(']') {
         Some(at) => text.split_at(at + 1),
@@ -167,12 +166,14 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
     if let Some(rest) = host.strip_prefix('[') {
         let address = rest.strip_suffix(']').unwrap_or(rest);
         if address.parse::<Ipv6Addr>().is_err() {
-            return Err("what is in brackets is no IPv6 address".to_owned());
+            return Err("the part in brackets is not an IPv6 \
+                address"
+                .to_owned());
         }
     } else if port.matches(':').count() > 1 {
         return Err("an IPv6 address must be in brackets".to_owned());
     } else if host.is_empty() {
-        return Err("it names no host".to_owned());
+        return Err("it has no host".to_owned());
     }
     if port.is_empty() {
         return Ok((host, None));
@@ -182,7 +183,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
         !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
     match digits.parse().ok().filter(|it| is_number && *it > 0) {
         Some(port) => Ok((host, Some(port))),
-        // What is no number may be a password.
+        // Text that is not a number may be a password.
         None if is_number => {
             Err(format!("its port {digits} is not from 1 to 65535"))
         }

@@ -1,8 +1,8 @@
-//! Why a collector could not be asked, in one plain sentence: what is wrong,
-//! and what to do about it.
+//! Explains in one sentence why a request failed: what is wrong, and what to
+//! do.
 //!
-//! Knows no connection, and neither headers nor bodies: nothing of them may be
-//! part of a sentence.
+//! Must not know connections, headers or bodies: no part of them may occur in a
+//! sentence.
 
 use std::io;
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub(crate) fn sentence(error: &Error, endpoint: &Endpoint) -> String {
              it through?",
             rounded(endpoint.timeout)
         ),
-        Error::HostNotFound => "the host name is not known: check it in the \
-            URL, and DNS here"
+        Error::HostNotFound => "the host name is unknown: check the URL, and \
+            this machine's DNS"
             .to_owned(),
         Error::ConnectionFailed => "no connection can be made".to_owned(),
         Error::ConnectProxyFailed(why) if why.contains("407") => {
@@ -31,13 +31,13 @@ pub(crate) fn sentence(error: &Error, endpoint: &Endpoint) -> String {
                 .to_owned()
         }
         Error::ConnectProxyFailed(why) => {
-            format!("the proxy does not let it through: {why}")
+            format!("the proxy refuses the connection: {why}")
         }
         Error::Protocol(_) => "the answer is not HTTP: check the port in the \
             URL (OTLP over HTTP has 4318, gRPC 4317)"
             .to_owned(),
         Error::LargeResponseHeader(..) => {
-            "the head of the answer is too long: this is no collector"
+            "the head of the answer is too long: this is not a collector"
                 .to_owned()
         }
         Error::Tls(why) => (*why).to_owned(),
@@ -68,7 +68,7 @@ fn of_io(error: &io::Error, is_https: bool) -> String {
     let hint = if is_https {
         ": if it asks for a client certificate, set cert-file and key-file"
     } else {
-        ": if the port is one with TLS, say https://"
+        ": if the port has TLS, use https://"
     };
     match error.kind() {
         _ if is_sentence => error.to_string(),
@@ -79,15 +79,18 @@ fn of_io(error: &io::Error, is_https: bool) -> String {
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe => {
-            format!("the connection was closed without a whole answer{hint}")
+            format!(
+                "the connection was closed before the answer was \
+                complete{hint}"
+            )
         }
         _ => error.to_string(),
     }
 }
 
-/// What an answer shows to be a misunderstanding, whatever its status means
-/// else: it never reached a collector.
-// The texts are those of Go, nginx and Apache.
+/// Recognizes an answer that shows a mismatch of protocols, whatever its status
+/// means otherwise: the request has not reached a collector. The texts are
+/// those of Go, nginx and Apache.
 pub(crate) fn misunderstanding(
     status: u16,
     body: &[u8],
@@ -105,7 +108,7 @@ pub(crate) fn misunderstanding(
             "speaking plain HTTP to an SSL-enabled server port",
         ])
     {
-        return Some("status 400: the port is one with TLS: say https://");
+        return Some("status 400: the port has TLS: use https://");
     }
     if says(&["No required SSL certificate was sent"]) {
         return Some(

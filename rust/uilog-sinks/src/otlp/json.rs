@@ -1,6 +1,7 @@
 //! Records in OTLP's JSON, for files.
 //!
-//! Made of what would be sent, so that both tell the same. Knows no file.
+//! Converted from the messages that would be sent, so both have the same
+//! content. Must not know files.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -11,12 +12,12 @@ use crate::otlp::request;
 use crate::otlp::request::Mapped;
 use crate::otlp::request::SignalType;
 
-/// A record as a whole request, with what is configured of the resource: one
-/// line, without its end.
+/// A record as a complete request, with the configured resource: one line,
+/// without its end.
 ///
 /// # Errors
 ///
-/// It cannot be told in JSON.
+/// It cannot be represented in JSON.
 pub fn line(
     record: &Mapped,
     configured: &[(String, String)],

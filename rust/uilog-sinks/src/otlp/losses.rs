@@ -42,7 +42,7 @@ use crate::record::SCHEMA;
 /// The program that reports it.
 const PROGRAM: &str = "uilog";
 
-/// What has been told.
+/// What was reported.
 const MEMO: CacheFile = CacheFile {
     name: Cow::Borrowed("losses"),
     format: "uilog-losses 1",
@@ -56,11 +56,11 @@ const INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Reports {
     host: String,
-    /// What tells where the journal is, as a block.
+    /// The variables that determine the journal, as a block.
     environment: Vec<u8>,
 }
 
-/// What has been told.
+/// What was reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Reported {
     losses: LossCounts,
@@ -68,7 +68,7 @@ struct Reported {
     journal: i64,
     /// Microseconds of when the journal had been written when it was read.
     journal_modified: i64,
-    /// Microseconds of when it was told; 0 if nothing has been.
+    /// The time of the report in microseconds; 0 if there was none.
     time: i64,
 }
 
@@ -82,8 +82,8 @@ pub struct Due {
 impl Due {
     /// Appends it. For the one who sends.
     pub fn append(self, spool: &Spool) {
-        // Where that cannot be written down the same may be told once more:
-        // with the same id, so that it is dropped.
+        // If that cannot be saved, the same report may be sent again: it has
+        // the same ID, so receivers drop it.
         if Appender::new(spool).append(&self.record).is_ok() {
             let _ = self.after.save(spool.dir());
         }
@@ -106,8 +106,8 @@ impl Reports {
         }
     }
 
-    /// What is to be told now, if something is: it has been lost, and the last
-    /// record of losses is some time ago.
+    /// The report that is due, if there are new losses and the last report was
+    /// some time ago.
     pub fn due(&self, spool: &Spool) -> Option<Due> {
         let now = Timestamp::now();
         let before = Reported::load(spool.dir());
@@ -119,10 +119,10 @@ impl Reports {
         let losses = spool.losses().ok()?;
         let journal = Journal::for_environment(&self.environment);
         let modified = journal.as_ref().map_or(0, journal_modified);
-        // It may be long, so it is read only once for what is in it.
+        // The journal may be long, so it is read only once.
         let failures = match journal {
             Some(journal) if modified != before.journal_modified => {
-                // What is not in it yet will be.
+                // Lines that are written later will be in the next report.
                 journal.read_lines()
             }
             _ => Vec::new(),
@@ -200,8 +200,8 @@ impl Reports {
     }
 }
 
-/// So many of what the collector has rejected are records of losses: that is
-/// not told of.
+/// So many of the records that the collector has rejected are reports of
+/// losses, which are not reported.
 pub fn forget_rejected(spool: &Spool, count: u64) {
     if count > 0 {
         let mut reported = Reported::load(spool.dir());
@@ -210,8 +210,8 @@ pub fn forget_rejected(spool: &Spool, count: u64) {
     }
 }
 
-/// Some of what the collector has rejected is sent again: what it rejects then
-/// is told of, whatever has been before.
+/// Some rejected records are sent again: if they are rejected again, that will
+/// be reported.
 pub fn forget_requeued(spool: &Spool) {
     let Ok(losses) = spool.losses() else {
         return;
@@ -230,7 +230,7 @@ pub fn is_report(json: &[u8]) -> bool {
     })
 }
 
-/// When the journal was written last; 0 if there is none.
+/// When the journal was last written; 0 if there is none.
 fn journal_modified(journal: &Journal) -> i64 {
     let paths = [Some(journal.path().to_owned()), journal.fallback()];
     let modified = paths.into_iter().flatten().filter_map(|path| {
@@ -249,7 +249,7 @@ fn untold(
 ) -> (Untold, Reported) {
     let mut known = before.losses;
     if losses.counts_lost > known.counts_lost {
-        // They have begun anew.
+        // The counts have restarted.
         known = LossCounts {
             counts_lost: known.counts_lost,
             ..LossCounts::default()
@@ -304,7 +304,7 @@ fn cause(failure: &Failure) -> &'static str {
 }
 
 impl Reported {
-    /// Nothing, if the file is damaged: it is better told twice.
+    /// None, if the file is damaged: reporting twice is better.
     fn load(spool: &Path) -> Self {
         let mut reported = Self::default();
         let lines = MEMO.read(spool).unwrap_or_default();

@@ -88,7 +88,7 @@ pub struct Otlp {
     appender: Appender,
     /// Why nothing can be sent, if it cannot.
     settings: Result<Settings, String>,
-    /// What is wrong with the settings, until it has been reported.
+    /// A problem with the settings, until it has been reported.
     trouble: Option<String>,
     reports: Option<Reports>,
     worker: Option<Worker>,
@@ -183,9 +183,8 @@ pub fn append(
     appender.close().map_err(|error| error.to_string())
 }
 
-/// Looks whether a sink can be what it is configured to be: at the settings,
-/// and at the files, which may still be mended. Asks nobody, and creates
-/// nothing.
+/// Checks the settings and the files of a sink, without connecting or creating
+/// anything.
 ///
 /// # Errors
 ///
@@ -196,12 +195,12 @@ pub fn check(definition: &SinkConfig, globals: &Globals) -> Result<(), String> {
     Collector::new(settings).check()
 }
 
-/// Sends what waits in the spool of a sink, now: without regard to what the
-/// collector has asked for. `progress` is told after each batch.
+/// Sends the waiting records of a sink's spool now, even if the collector has
+/// asked to wait. `progress` is called after each batch.
 ///
 /// # Errors
 ///
-/// As [`open`], or the settings are invalid.
+/// Like [`open`], or the settings are invalid.
 pub fn flush(
     definition: &SinkConfig,
     globals: &Globals,
@@ -224,7 +223,7 @@ fn sending(
 
 /// What becomes of records as long as the settings are invalid.
 pub(crate) fn unsendable(problem: &str) -> String {
-    format!("everything waits in the spool, and nothing is sent: {problem}")
+    format!("records wait in the spool, and nothing is sent: {problem}")
 }
 
 impl VariableLookup for Globals {
@@ -239,7 +238,7 @@ impl VariableLookup for Globals {
 }
 
 impl Otlp {
-    /// A sink with this spool, and these settings or what is wrong with them.
+    /// A sink with this spool, and these settings or their error.
     pub fn new(spool: Spool, settings: Result<Settings, String>) -> Self {
         let trouble = match &settings {
             Ok(settings) => settings.warnings.join("; "),
@@ -322,7 +321,7 @@ impl Sink for Otlp {
         let _ = self.appender.close();
     }
 
-    /// What has not been sent by then waits for the next command's.
+    /// Records that are not sent by then are sent with the next command.
     fn finish(&mut self, deadline: Instant) -> Result<(), LossReport> {
         self.rest();
         if let Some(worker) = self.worker.take() {

@@ -20,7 +20,7 @@ pub struct Proxies {
     http: Option<Named>,
     /// For `https:`.
     https: Option<Named>,
-    /// The hosts that there is none for.
+    /// The hosts that are not reached through a proxy.
     except: String,
 }
 
@@ -32,8 +32,8 @@ struct Named {
 }
 
 impl Proxies {
-    /// `variable` gives the value of a variable that is set and not empty.
-    // curl: HTTP_PROXY is not read, since whoever asks a CGI script sets it
+    /// `variable` returns the value of a variable that is set and not empty.
+    /// curl: HTTP_PROXY is not read, because the client of a CGI script sets it
     pub(crate) fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&'static str]| {
             names.iter().find_map(|name| {
@@ -55,12 +55,12 @@ impl Proxies {
         }
     }
 
-    /// The proxy on the way to a URL that has been checked.
+    /// The proxy for a valid URL.
     ///
     /// # Errors
     ///
-    /// The variable's value is invalid, or that kind of proxy is unknown
-    /// here. A URL that needs no proxy is no error, whatever the variable says.
+    /// The variable's value is invalid, or its kind of proxy is not supported.
+    /// A URL without a proxy is no error, whatever the variable contains.
     pub(crate) fn of(&self, url: &Uri) -> Result<Option<Proxy>, String> {
         let is_https = url.scheme_str() == Some("https");
         let named = if is_https { &self.https } else { &self.http };
@@ -81,8 +81,8 @@ impl Proxies {
     }
 }
 
-/// A proxy by its URL. What is wrong is said without it: there may be a
-/// password in it.
+/// A proxy by its URL. Errors do not quote the URL, which may contain a
+/// password.
 fn parse(url: &str) -> Result<Proxy, String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let is_socks = scheme.to_ascii_lowercase().starts_with("socks");
@@ -145,7 +145,7 @@ fn matches(
     if let Some((network, bits)) = entry.split_once('/') {
         return address.is_some_and(|it| is_within(it, network, bits));
     }
-    // An IPv6 address has colons, and may stand there without brackets.
+    // An IPv6 address has colons, and may be without brackets.
     let (named, its_port) = match entry.parse::<Ipv6Addr>() {
         Ok(_) => (entry, None),
         Err(_) => match host_and_port(entry) {
@@ -161,7 +161,7 @@ fn matches(
     if address.is_some() {
         return self::address(&named) == address;
     }
-    // Go: `*.a` is what is below a. curl: `.a` is a as well.
+    // Go: `*.a` means only subdomains of a. curl: `.a` means a as well.
     let (domain, is_below) = match named.strip_prefix("*.") {
         Some(domain) => (domain, true),
         None => (named.strip_prefix('.').unwrap_or(&named), false),
@@ -183,7 +183,7 @@ fn is_within(address: IpAddr, network: &str, bits: &str) -> bool {
         return false;
     };
     let is_same = |a: u128, b: u128, length: u32| {
-        // With no bits at all, whatever differs is shifted out.
+        // With length 0, all bits are shifted out.
         bits <= length && (a ^ b).checked_shr(length - bits).unwrap_or(0) == 0
     };
     match (address, network) {

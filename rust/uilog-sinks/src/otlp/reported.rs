@@ -26,7 +26,7 @@ const MAX_TEXTS: usize = 16;
 /// How long a report holds: `uilog check` shows those of the last 24 hours.
 const HOLDS: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Whether this is to be reported now; then it is remembered.
+/// Whether this must be reported now; then it is stored as reported.
 pub(crate) fn is_due(spool: &Path, text: &str, now: SystemTime) -> bool {
     let text = text.replace(char::is_control, " ");
     let known = MEMO.read(spool).unwrap_or_default();

@@ -41,7 +41,7 @@ const SERVICE: &str = "hg";
 /// Whose work the telemetry is: no SDK of OpenTelemetry's, so by its own name.
 const SDK: &str = "uilog";
 
-/// The two kinds of requests, each with an address of its own.
+/// The two kinds of requests, each with its own URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalType {
     /// Of spans.
@@ -105,7 +105,7 @@ impl Origin {
         }
     }
 
-    /// As a resource, with what is configured: that goes before.
+    /// The resource; configured attributes take precedence.
     fn resource(&self, configured: &[(String, String)]) -> Resource {
         let mut attributes: Vec<(&str, &str)> = vec![
             ("service.name", SERVICE),
@@ -210,7 +210,7 @@ pub fn encode<'a>(
     }
     let mut body = Vec::new();
     for (origin, fields) in groups {
-        // Without what is sent; fields may be in any order.
+        // Fields without the records; their order does not matter.
         let scope = ScopeSpans {
             scope: Some(scope()),
             spans: Vec::new(),
@@ -243,15 +243,15 @@ fn scope() -> InstrumentationScope {
     }
 }
 
-/// Packs bodies, one after the other: to make anew what is needed for that
-/// takes half as long as packing.
+/// Compresses bodies, one after the other: creating a new compressor takes half
+/// as long as compressing.
 #[derive(Debug, Default)]
 pub struct Packer(Option<Compress>);
 
 impl Packer {
     /// Bytes that are made room for at a time.
     const ROOM_BYTES: usize = 32 * 1024;
-    /// gzip, deflated, no name and no time; fast, by whatever system.
+    /// gzip, deflated, no name and no time; fast, any system.
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
     /// A body as gzip has it.
@@ -278,7 +278,7 @@ impl Packer {
         packed
     }
 
-    /// Gives back what is needed for packing.
+    /// Releases the compressor.
     pub fn rest(&mut self) {
         self.0 = None;
     }

@@ -1,9 +1,9 @@
-//! Where a collector is, by its name.
+//! Resolves a collector's name.
 //!
-//! Responsible for not looking a name up more often than it is needed. ureq asks
-//! before each request, also where a connection is kept, and looks up by a
-//! thread of its own, so that it can give up in time. Must not know what is
-//! sent. Whoever fails to reach an address makes a new one of these.
+//! Responsible for not resolving a name more often than needed. ureq asks
+//! before each request, even if the connection is kept, and resolves in a
+//! separate thread, so that it can time out. Must not know what is sent. After
+//! a failure to connect, the caller creates a new resolver.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -49,7 +49,7 @@ impl Resolver for CachingResolver {
         let Some(host_and_port) = host_and_port else {
             return self.system.resolve(uri, config, timeout);
         };
-        // What is no name needs no thread.
+        // An address needs no thread.
         if let Ok(address) = host_and_port.parse::<SocketAddr>() {
             let mut addresses = self.empty();
             addresses.push(address);

@@ -11,8 +11,7 @@ use chrono::Datelike;
 use chrono::NaiveDateTime;
 use chrono::Utc;
 
-/// IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`; the day of the week, which
-/// tells nothing, has been taken off.
+/// IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`, without the day of the week.
 const FIXDATE: &str = "%d %b %Y %H:%M:%S GMT";
 /// RFC 850, `Sunday, 06-Nov-94 08:49:37 GMT`.
 const RFC_850: &str = "%d-%b-%y %H:%M:%S GMT";
@@ -21,8 +20,8 @@ const ASCTIME: &str = "%b %e %H:%M:%S %Y";
 /// A year of two digits that is further off is one of the last century.
 const MAX_YEARS_AHEAD: i32 = 50;
 
-/// How long from now: a number of seconds, or a date. A time that has passed is
-/// no wait; what is neither is as if nobody had said anything.
+/// The delay from now: a number of seconds, or a date. A time in the past is no
+/// delay; an invalid value is ignored.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit()) {

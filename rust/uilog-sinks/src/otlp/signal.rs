@@ -56,7 +56,7 @@ impl SignalType {
     }
 }
 
-/// The channel of a record. What is no record is among the log records.
+/// The channel of a record. Invalid records are among the log records.
 fn channel(payload: &[u8]) -> usize {
     let kind = quickly(payload).unwrap_or_else(|| {
         let outline: Result<Outline, _> = serde_json::from_slice(payload);
@@ -72,9 +72,9 @@ fn channel(payload: &[u8]) -> usize {
     kind.channel()
 }
 
-/// The same of most records that this program has written, without reading
-/// them: senders and those who look at a spool ask this of each record, more
-/// than once. What is written otherwise is left to be read.
+/// The same for most records of this program, without parsing them: senders,
+/// and commands that show a spool, need this for each record, more than once.
+/// Other records are parsed.
 fn quickly(payload: &[u8]) -> Option<SignalType> {
     let rest = payload.strip_prefix(BEGINNING)?;
     let (_, rest) = take_plain(rest)?;
@@ -96,7 +96,7 @@ fn quickly(payload: &[u8]) -> Option<SignalType> {
     (!may_be_spans).then_some(SignalType::Logs)
 }
 
-/// The rest of a text without escapes, and what is behind its end.
+/// The rest of a text without escapes, and what follows its end.
 fn take_plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr2(b'"', b'\\', text)?;
     (text[end] == b'"').then(|| (&text[..end], &text[end + 1..]))

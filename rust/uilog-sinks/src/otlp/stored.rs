@@ -191,9 +191,9 @@ impl<'a> Stored<'a> {
     pub(crate) fn read(payload: &'a [u8]) -> Result<Self, String> {
         // Once for all, instead of text by text.
         let text = std::str::from_utf8(payload)
-            .map_err(|error| format!("it is no record: {error}"))?;
+            .map_err(|error| format!("it is not a record: {error}"))?;
         serde_json::from_str(text)
-            .map_err(|error| format!("it is no record: {error}"))
+            .map_err(|error| format!("it is not a record: {error}"))
     }
 }
 

@@ -22,11 +22,11 @@ use crate::otlp::request::SignalType;
 const FILE_MODE: u32 = 0o600;
 /// How long no process sends, minus a random part of up to a half.
 const WAIT: Duration = Duration::from_secs(5 * 60);
-/// What is further off is a clock's mistake.
+/// A later time comes from a wrong clock.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Lets nobody send this signal for a while, or for as long as is known
-/// already; returns for how long. `random` is from 0 to 1.
+/// Prevents all processes from sending this signal for a while, or until a
+/// stored time; returns for how long. `random` is from 0 to 1.
 pub fn mark(
     spool: &Path,
     kind: SignalType,

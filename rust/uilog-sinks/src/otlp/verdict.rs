@@ -106,8 +106,8 @@ struct Status {
 }
 
 impl Answer<'_> {
-    /// What it means, of a request of this kind; `waiting` are the statuses
-    /// for which we wait although the protocol forbids to ask again.
+    /// The meaning of an answer to a request of this kind; for the statuses in
+    /// `waiting`, uilog waits although the protocol forbids to retry.
     pub fn verdict(
         &self,
         kind: SignalType,
@@ -129,8 +129,8 @@ impl Answer<'_> {
                     text: self.said(),
                 })
             }
-            // Where a collector is, is configured: what is redirected may be
-            // a page to log in.
+            // The URL is configured, so a redirect is not followed: it may lead
+            // to a login page.
             _ => Verdict::Later {
                 after: after(),
                 reason: self.reason(),
@@ -138,8 +138,8 @@ impl Answer<'_> {
         }
     }
 
-    /// What has been accepted is known by its body only: there are hosts that
-    /// answer everything with a page to log in.
+    /// Only the body shows whether it was accepted: some hosts answer
+    /// everything with a login page.
     fn success(&self, kind: SignalType) -> Verdict {
         match body::read(kind, self.content_type, self.body) {
             Ok(body::Success { rejected: 0, .. }) => Verdict::Accepted,

@@ -74,7 +74,7 @@ pub struct Facts {
     pub empty: u64,
     /// Files that cannot be read.
     pub unreadable: u64,
-    /// How often the counts were damaged and began anew.
+    /// How often the counts were damaged and restarted.
     pub counts_lost: u64,
     /// Records that this program cannot send, because a later one has written
     /// them, or some before them in the same file.
@@ -91,7 +91,7 @@ pub struct Facts {
     pub evictor: Option<Holder>,
 }
 
-/// Who has one of the spool's locks.
+/// The process that holds one of the spool's locks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Holder {
     /// The process.
@@ -106,8 +106,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Who has locked this file of a spool; of `files`, each tells when it has
-    /// done something.
+    /// The process that has locked this file of a spool; the modification times
+    /// of `files` show when it last did something.
     fn of(
         spool: &Spool,
         lock: &str,
@@ -134,7 +134,7 @@ impl Holder {
         })
     }
 
-    /// Who it is, what it does and since when, for people.
+    /// The process, its state and since when, for people.
     pub fn describe(&self) -> String {
         let LockHolder {
             pid,
@@ -225,7 +225,7 @@ impl Retry {
 }
 
 impl Facts {
-    /// Whether there is anything that somebody ought to know.
+    /// Whether it has a problem that a user should know.
     pub fn is_troubled(&self) -> bool {
         let is_left = self.url.is_none() && self.pending > 0;
         self.problem.is_some()
@@ -255,7 +255,7 @@ impl Facts {
     pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
         let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
         let evictor = self.evictor.iter();
-        let evictor = evictor.map(|it| (it, "nothing old is removed"));
+        let evictor = evictor.map(|it| (it, "nothing is evicted"));
         sender.chain(evictor).filter(|it| it.0.is_stuck)
     }
 }
@@ -282,7 +282,7 @@ impl Facts {
         let rejected = spool.rejected().map_err(|error| error.to_string())?;
         for rejected in rejected.flatten() {
             self.rejected_kept += 1;
-            // The collector may have said what it was sent.
+            // The collector may have repeated what it was sent.
             let reason = String::from_utf8_lossy(&rejected.reason);
             let reason = redact::shown(&reason);
             self.reasons.retain(|it| *it != reason);

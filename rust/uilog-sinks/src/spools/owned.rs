@@ -108,9 +108,8 @@ impl Owned {
         facts
     }
 
-    /// Notes that somebody knows of what is lost, and removes the rejected
-    /// records, if that is asked for; returns how many, or nothing if somebody
-    /// is just sending.
+    /// Acknowledges losses, and removes the rejected records if requested;
+    /// returns how many, or None if another process is sending.
     ///
     /// # Errors
     ///
@@ -130,8 +129,8 @@ impl Owned {
         forgotten.map_err(|error| error.to_string())
     }
 
-    /// Puts what has been rejected and is kept back among what waits; returns
-    /// how many records, or nothing if somebody is just sending.
+    /// Appends the rejected records that are kept to the waiting ones; returns
+    /// how many, or None if another process is sending.
     ///
     /// # Errors
     ///
@@ -151,8 +150,8 @@ impl Owned {
         requeued.map_err(|error| error.to_string())
     }
 
-    /// What waits, or what has been rejected, the oldest first: each a line of
-    /// JSON without its end, or why it cannot be read.
+    /// The waiting or rejected records, the oldest first: each a line of JSON
+    /// without its end, or why it cannot be read.
     ///
     /// # Errors
     ///

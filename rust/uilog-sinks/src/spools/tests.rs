@@ -70,5 +70,5 @@ fn what_is_no_record_is_not_translated() {
     };
     let translator = Translator::new(&owned, &globals);
     let why = translator.line(b"{}").unwrap_err();
-    assert!(why.starts_with("it is no record"), "{why}");
+    assert!(why.starts_with("it is not a record"), "{why}");
 }

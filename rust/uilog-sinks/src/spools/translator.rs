@@ -10,14 +10,14 @@ use crate::otlp::settings;
 /// Translates records into what OpenTelemetry's file exporter writes: one JSON
 /// object a line.
 // OpenTelemetry: "OpenTelemetry Protocol File Exporter"
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Translator {
     resource: Vec<(String, String)>,
 }
 
 impl Translator {
-    /// For the records of this sink, with what is configured of its resource,
-    /// as far as that makes sense: what is needed to send does not matter.
+    /// For the records of this sink, with its configured resource, if that is
+    /// valid: the settings for sending do not matter.
     pub fn new(owned: &Owned, globals: &Globals) -> Self {
         let definition = owned.definition.as_ref();
         let resource = definition.map(|it| settings::resource(it, globals));

@@ -48,7 +48,7 @@ struct Chunk {
 enum Trouble {
     /// The receiver does not read: bytes on their way stay there.
     Stalled,
-    /// The connection is gone, and with it what was on its way.
+    /// The connection is closed, and data in flight is lost.
     Gone(io::Error),
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Stream {
     frame: Frame,
     patience: ReconnectPolicy,
     connection: Option<Connection>,
-    /// What has not been taken, as far as we know; the oldest first.
+    /// Data that was not taken, as far as known; the oldest first.
     window: VecDeque<Chunk>,
     /// How many of the window have been written to this connection.
     written: usize,
@@ -105,8 +105,8 @@ impl Stream {
         chunks
     }
 
-    /// Looks at the connection: it may have been closed since, and what was
-    /// written may have been taken.
+    /// Checks the connection: it may have been closed, and data may have been
+    /// taken.
     fn look(&mut self) -> State {
         let Some(connection) = &mut self.connection else {
             return State::Closed;
@@ -123,8 +123,8 @@ impl Stream {
                 self.written = 0;
             }
             State::Underway => {
-                // What was written longer ago than the socket holds, and what
-                // was just being written, has been read.
+                // Data beyond the socket's size was read, and so was data that
+                // was just being written.
                 let capacity =
                     self.connection.as_ref().map_or(0, Connection::capacity);
                 let written = self.window.iter().take(self.written);
@@ -199,7 +199,7 @@ impl Stream {
         Err(Trouble::Gone(broken))
     }
 
-    /// Writes what has not been written yet.
+    /// Writes the unwritten data.
     fn write(&mut self, deadline: Instant) -> io::Result<()> {
         while let Some(chunk) = self.window.get(self.written) {
             let connection = match &mut self.connection {
@@ -230,8 +230,8 @@ impl Stream {
         if self.written < self.window.len() {
             reason = self.try_transfer(deadline, &mut lost);
         }
-        // From a local reader nothing is to be expected: it takes one at a
-        // time. From a server only how long it takes.
+        // A local reader takes one record at a time. A server may take any
+        // number.
         let at_a_time = if self.is_local() { 1 } else { usize::MAX };
         let mut chunks = chunks.into_iter().peekable();
         while chunks.peek().is_some() {
@@ -247,8 +247,8 @@ impl Stream {
         lost
     }
 
-    /// Brings the window to the other side, or tells why nothing more of the
-    /// batch can be sent.
+    /// Sends the window to the other side, or returns why no more of the batch
+    /// can be sent.
     fn try_transfer(
         &mut self,
         deadline: Instant,
@@ -276,7 +276,7 @@ impl Stream {
         match trouble {
             Trouble::Stalled => {
                 self.is_stalled = true;
-                format!("{}: nobody reads", self.peer)
+                format!("{}: no process reads it", self.peer)
             }
             Trouble::Gone(error) => {
                 self.is_stalled = false;
@@ -287,7 +287,7 @@ impl Stream {
         }
     }
 
-    /// Gives up what has not been written.
+    /// Drops the unwritten data.
     fn lose_rest(&mut self, reason: &str, lost: &mut LossSum) {
         let mut offset = self.offset;
         for chunk in self.window.drain(self.written..) {
@@ -326,7 +326,7 @@ impl Sink for Stream {
         if self.written < self.window.len()
             && let Some(reason) = self.try_transfer(deadline, &mut lost)
         {
-            // What has been written can be read even after we have gone.
+            // Written data can be read even after the socket is closed.
             self.lose_rest(&reason, &mut lost);
         }
         if let Some(connection) = self.connection.take() {

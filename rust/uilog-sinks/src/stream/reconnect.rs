@@ -11,8 +11,8 @@ use uilog_config::items::Value;
 
 use crate::connection;
 
-/// For how long somebody is waited for who has just gone: a daemon that is
-/// started anew.
+/// How long to wait for a reader that has just closed, such as a daemon that
+/// restarts.
 const RESTART: Duration = Duration::from_secs(2);
 
 /// For how long a connection is waited for after one could not be made.
@@ -28,9 +28,8 @@ pub(crate) struct ReconnectPolicy {
 }
 
 impl ReconnectPolicy {
-    /// With somebody who `is_expected` to be there sooner or later, or with
-    /// somebody who may never have been. The definition tells for how long
-    /// either may not answer.
+    /// With a reader that `is_expected` sooner or later, or with one that may
+    /// never have existed. The configuration has the timeouts for both.
     pub(crate) fn new(definition: &SinkConfig, is_expected: bool) -> Self {
         let timeout = match definition.option("timeout") {
             Value::Seconds(timeout) if !timeout.is_zero() => timeout,
@@ -50,7 +49,7 @@ impl ReconnectPolicy {
         end.map_or(deadline, |end| end.min(deadline))
     }
 
-    /// Tries to connect, again and again as long as there is hope.
+    /// Tries to connect repeatedly, as long as that may succeed.
     pub(crate) fn connect<T>(
         &mut self,
         deadline: Instant,

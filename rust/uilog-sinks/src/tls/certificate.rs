@@ -83,7 +83,7 @@ impl Certificate {
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let mut whole = Reader(der).open(SEQUENCE)?;
         let mut fields = whole.open(SEQUENCE)?;
-        // Version 1 is the default, and not said.
+        // Version 1 is the default, and omitted.
         fields.optional(VERSION);
         fields.value(INTEGER)?;
         fields.value(SEQUENCE)?;
@@ -131,8 +131,8 @@ impl Certificate {
         Some(())
     }
 
-    /// Whether it is for this server. Where the extension names nobody, the
-    /// common name counts, as it does for curl.
+    /// Whether it is for this server. If the extension has no names, the common
+    /// name counts, as it does for curl.
     pub(crate) fn is_for(&self, server: &ServerName<'_>) -> bool {
         match server {
             ServerName::DnsName(host) => {
@@ -265,7 +265,7 @@ fn is_for_servers(value: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-/// What is left to read of an encoding.
+/// The unread rest of an encoding.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -274,7 +274,7 @@ impl<'a> Reader<'a> {
         let (tag, length) = (*self.0.first()?, *self.0.get(1)?);
         let (head, length) = match length {
             0..=0x7f => (2, usize::from(length)),
-            // What has more than 16 MB is no certificate.
+            // A certificate has less than 16 MB.
             0x81..=0x83 => {
                 let count = usize::from(length & 0x7f);
                 let bytes = self.0.get(2..2 + count)?;

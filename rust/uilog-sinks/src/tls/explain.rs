@@ -59,7 +59,7 @@ pub(crate) fn of_handshake(error: io::Error, plain: &str) -> io::Error {
         | ErrorKind::BrokenPipe => {
             let text = format!(
                 "the other side closed the connection during the TLS \
-                 handshake: if the port is one without TLS, say {plain}"
+                 handshake: if the port has no TLS, use {plain}"
             );
             io::Error::new(error.kind(), ExplainedError(text))
         }
@@ -77,8 +77,8 @@ fn sentence(error: &Error, plain: &str) -> String {
     match error {
         Error::InvalidCertificate(error) => of_certificate(error),
         Error::InvalidMessage(_) => format!(
-            "the other side does not speak TLS: if the port is one without \
-             TLS, say {plain}"
+            "the other side does not speak TLS: if the port has no TLS, use \
+             {plain}"
         ),
         Error::AlertReceived(alert) => of_alert(*alert),
         Error::PeerIncompatible(_) => "the server offers no TLS version and \
@@ -133,8 +133,8 @@ fn of_certificate(error: &CertificateError) -> String {
                 .to_owned()
         }
         E::Revoked => "has been revoked: renew it on the server".to_owned(),
-        E::BadSignature => "is not the one of the key that the server has, or \
-            not signed by the authority that it names"
+        E::BadSignature => "does not match the server's key, or is not signed \
+            by the authority that it names"
             .to_owned(),
         E::BadEncoding => "cannot be read: it is damaged, or of X.509 version \
             1: make a new one"

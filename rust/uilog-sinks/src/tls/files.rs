@@ -17,14 +17,14 @@ const MAX_PEM_BYTES: u64 = 4 << 20;
 /// What editors of some systems put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What is expected in a file.
+/// The expected content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     Certificate,
     Key,
 }
 
-/// The certificates in a file, which the option names.
+/// The certificates in the file of an option.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub(super) fn certificates(
     }
 }
 
-/// The private key in a file, which the option names.
+/// The private key in the file of an option.
 ///
 /// # Errors
 ///
@@ -77,8 +77,8 @@ fn wrong(path: &Path, option: &str, text: &[u8], what: Expected) -> String {
     format!("{option} {path}: {}", diagnosis(text, what))
 }
 
-/// What keeps a text from being what is expected, and what to do about it.
-/// Without the dashes of PEM, which would be taken for a key to be redacted.
+/// Why a text does not have the expected content, and what to do about it.
+/// Without the dashes of PEM, which would be redacted as a key.
 fn diagnosis(text: &[u8], expected: Expected) -> String {
     let kind = match expected {
         Expected::Certificate => "certificate",
@@ -109,26 +109,26 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
     }
     if expected == Expected::Key && is_encrypted(&text) {
         return "the key is encrypted, and uilog cannot ask for its \
-            passphrase: decrypt it with 'openssl pkey -in OLD -out NEW', and \
-            let nobody else read the new file"
+            passphrase: decrypt it with 'openssl pkey -in OLD -out NEW', \
+            and make the new file unreadable for others"
             .to_owned();
     }
     if !labels.iter().any(|it| is_of(it, expected)) {
         let names: Vec<_> = labels.iter().filter_map(|it| named(it)).collect();
         return match names.first() {
-            Some(name) => format!("there is {name} in it, and no {kind}"),
+            Some(name) => format!("it contains {name}, not {kind}"),
             None => format!("there is no {kind} in it"),
         };
     }
     if !stand_alone(&text) {
-        return "its lines are joined: what says BEGIN and what says END must \
-            each be a line of its own"
+        return "its lines are joined: BEGIN and END must each be on a line of \
+            its own"
             .to_owned();
     }
     if text.matches("-----END ").count() < labels.len() {
-        return "it is incomplete: a line that says END is missing".to_owned();
+        return "it is incomplete: the line with END is missing".to_owned();
     }
-    format!("the {kind} in it is damaged: copy it anew")
+    format!("the {kind} in it is damaged: copy it again")
 }
 
 /// Whether a sequence of DER begins there: its first byte is a digit in a text.
@@ -137,7 +137,7 @@ fn is_binary(text: &[u8]) -> bool {
         && text.iter().any(|byte| *byte == 0 || !byte.is_ascii())
 }
 
-/// DER, or what has both a certificate and a key.
+/// DER, or a file with both a certificate and a key.
 fn of_binary(der: &[u8], expected: Expected) -> String {
     // PKCS #12: a sequence that begins with the version 3
     if der.get(4..7) == Some(&[0x02, 0x01, 0x03]) {
@@ -168,8 +168,8 @@ fn is_of(label: &str, expected: Expected) -> bool {
     }
 }
 
-/// What else is often there by mistake. What is not known is not told: it may
-/// be anything.
+/// The names of PEM blocks that files often contain by mistake. Unknown names
+/// are not shown: they may be anything.
 fn named(label: &str) -> Option<&'static str> {
     Some(match label {
         "CERTIFICATE" => "a certificate",
@@ -191,7 +191,7 @@ fn named(label: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether what begins and ends a section has a line of its own.
+/// Whether the beginning and the end of a section are on their own lines.
 fn stand_alone(text: &str) -> bool {
     let mut lines = text.split(['\n', '\r']);
     lines.all(|line| {

@@ -26,14 +26,14 @@ pub(crate) fn is_record(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15 | 0x16, 0x03, ..])
 }
 
-/// The settings of a client that trusts those whose certificates are in the
-/// file `ca`, or those that the system trusts if there is none. With `cert`
-/// and `key` it has a certificate of its own. All three are PEM.
+/// The settings of a client that trusts the certificates in the file `ca`, or
+/// those that the system trusts. With `cert` and `key` it has a client
+/// certificate. All three are PEM.
 ///
 /// # Errors
 ///
-/// A file cannot be read or holds nothing of that kind; one of `cert` and
-/// `key` is missing, or they do not belong together.
+/// A file cannot be read or does not contain the expected kind; one of `cert`
+/// and `key` is missing, or they do not match.
 pub fn client_config(
     ca: Option<&Path>,
     cert: Option<&Path>,
@@ -90,10 +90,11 @@ fn of_key(error: &Error) -> String {
     .to_owned()
 }
 
-/// Those that the system trusts. Some of what is installed may be unreadable;
-/// all of it may not.
+/// The certificates that the system trusts. Some may be unreadable, but not
+/// all.
 fn system_certificates() -> Result<Vec<CertificateDer<'static>>, String> {
-    // The library opens whatever these name, and waits for a FIFO's writer.
+    // The library opens the files in these variables, and would wait for a
+    // FIFO's writer.
     if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
         files::read(Path::new(&path), "SSL_CERT_FILE")?;
     }

@@ -56,7 +56,7 @@ impl Verifier {
         let mut roots = RootCertStore::empty();
         for certificate in &certificates {
             roots.add(certificate.clone()).map_err(|_| {
-                "a certificate in it is damaged: copy it anew".to_owned()
+                "a certificate in it is damaged: copy it again".to_owned()
             })?;
         }
         Self::with_roots(certificates, roots, provider)
@@ -218,7 +218,7 @@ fn check(
     Ok(())
 }
 
-/// What is before 1970 is as good as 1970.
+/// Times before 1970 count as 1970.
 fn unix_time(time: DateTime<Utc>) -> UnixTime {
     let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))

@@ -306,7 +306,10 @@ fn records_without_numbers_arrive_and_that_is_reported_once() {
     };
     assert_eq!(sink, "x");
     assert!(why.starts_with("its records have no numbers, so"), "{why}");
-    assert!(why.ends_with("uilog/numbers: it is no directory"), "{why}");
+    assert!(
+        why.ends_with("uilog/numbers: it is not a directory"),
+        "{why}"
+    );
     // As soon as there is a place, there are numbers.
     fs::remove_file(&place).unwrap();
     it.send("commandfinish");

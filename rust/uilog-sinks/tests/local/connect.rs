@@ -58,7 +58,7 @@ fn files_are_looked_at_and_none_is_made() {
     let (url, shown) = (format!("file:{}", path.display()), path.display());
     works(
         &url,
-        format!("file: {shown} is not there yet, and can be made"),
+        format!("file: {shown} does not exist yet, and can be created"),
     );
     assert!(!path.exists());
     fs::write(&path, "x\n").unwrap();
@@ -68,7 +68,7 @@ fn files_are_looked_at_and_none_is_made() {
         "file:/dev/null",
         "file: /dev/null cannot be written: it is no file",
     );
-    fails("file:x", "url: 'file:x': it is no absolute path");
+    fails("file:x", "url: 'file:x': it is not an absolute path");
 }
 
 #[test]
@@ -209,5 +209,5 @@ fn a_server_that_answers_in_tls_is_told_of() {
         let (count, why) = lost(syslog.deliver(&records("a", 1), soon()));
         (count > 0).then_some(why)
     });
-    assert_eq!(why, format!("{url}: the answer is TLS: say syslog+tls://"));
+    assert_eq!(why, format!("{url}: the answer is TLS: use syslog+tls://"));
 }

@@ -58,9 +58,9 @@ fn records_go_into_the_file_of_their_day() {
 fn what_makes_no_sense_is_told_when_it_is_opened() {
     let error = |url| try_sink(url, &[]).map(drop).unwrap_err();
     let told = error("file:/x/%Q");
-    let is = "'file:/x/%Q': '%Q' is no date directive";
+    let is = "'file:/x/%Q': '%Q' is not a date directive";
     assert!(told.starts_with(is), "{told}");
-    assert_eq!(error("file:x"), "'file:x': it is no absolute path");
+    assert_eq!(error("file:x"), "'file:x': it is not an absolute path");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn a_facility_has_a_name() {
     let error =
         |options: &[_]| try_sink("syslog:/x", options).map(drop).unwrap_err();
     let told = error(&[("facility", "local8")]);
-    assert!(told.starts_with("'local8' is no facility: kern, user,"));
+    assert!(told.starts_with("'local8' is not a facility: kern, user,"));
     let local = [("format", "local")];
     assert_eq!(
         try_sink("syslog+tcp://h", &local).map(drop).unwrap_err(),

@@ -74,7 +74,7 @@ fn a_path_that_no_socket_can_have_is_named() {
         let path = directory.path().join("s".repeat(length));
         let whole = path.as_os_str().len();
         let why = format!(
-            "{}: the path of a socket has at most 107 bytes, and this one has \
+            "{}: the path of a socket has at most 107 bytes, this one has \
              {whole}: choose a shorter one",
             path.display()
         );
@@ -133,7 +133,7 @@ fn a_reader_that_does_not_read_is_not_waited_for() {
     let listener = UnixListener::bind(&path).unwrap();
     let mut unix = sink(&url(&path), &[]);
     let (count, reason) = lost(unix.deliver(&records("a", 5000), very_soon()));
-    assert_eq!(reason, format!("{}: nobody reads", path.display()));
+    assert_eq!(reason, format!("{}: no process reads it", path.display()));
     assert!(0 < count && count < 5000, "{count}");
     // The next ones are not waited for at all, however late the deadline is.
     let (more, _) = lost(unix.deliver(&records("b", 10), soon()));
@@ -216,7 +216,7 @@ fn at_the_end_what_nobody_will_read_is_counted() {
     let mut unix = sink(&url(&path), &[]);
     let (count, _) = lost(unix.deliver(&records("a", 5000), very_soon()));
     let (more, reason) = lost(unix.finish(very_soon()));
-    assert!(reason.ends_with(": nobody reads"), "{reason}");
+    assert!(reason.ends_with(": no process reads it"), "{reason}");
     let text = received(&listener);
     // Of the line that it ends with there is a part.
     let (whole, _torn) = text.rsplit_once('\n').unwrap();
@@ -260,7 +260,7 @@ fn each_datagram_is_a_line() {
 
     // A reader that does not read.
     let (count, reason) = lost(unix.deliver(&records("e", 5000), very_soon()));
-    assert!(reason.ends_with(": nobody reads"), "{reason}");
+    assert!(reason.ends_with(": no process reads it"), "{reason}");
     assert_eq!(lost(unix.deliver(&records("f", 3), soon())).0, 3);
     for number in 0..5000 - count {
         assert_eq!(receive(&socket), format!("e-{number}"));

@@ -59,7 +59,7 @@ fn each_step_to_a_collector_is_told() {
              {base}/v1/logs"
         )
     );
-    assert_eq!(all[1], "files: all that is configured can be read");
+    assert_eq!(all[1], "files: all configured files can be read");
     assert!(all[2].starts_with("dns: localhost is "), "{all:?}");
     assert_eq!(all[3], format!("tcp: connected to 127.0.0.1:{port}"));
     assert_eq!(
@@ -96,7 +96,7 @@ fn the_answer_is_told_and_what_may_be_wrong() {
     assert_eq!(
         all[5],
         "export-logs: HTTP/1.1 404 Not Found: 404 page not found (check the \
-         path in the URL, and whether the collector takes this kind)"
+         path in the URL, and whether the collector accepts this kind)"
     );
     // What was sent as a header is not shown.
     let echo = Server::start(|request| Reply::Answer {
@@ -119,7 +119,7 @@ fn the_answer_is_told_and_what_may_be_wrong() {
     });
     let told = last(&tried(&page.url(), &[], ""));
     assert!(
-        told.ends_with("(this is no collector: check the URL)"),
+        told.ends_with("(this is not a collector: check the URL)"),
         "{told}"
     );
 }

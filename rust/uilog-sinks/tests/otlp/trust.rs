@@ -260,12 +260,12 @@ fn who_speaks_something_else_is_told_of() {
     // https:// to a port without TLS
     let plain = Server::start(|_| accepted());
     let told = why(sent(&https(&plain), &ca));
-    let say = "if the port is one without TLS, say http://";
+    let say = "if the port has no TLS, use http://";
     assert!(told.ends_with(say), "{told}");
     let http = |port: u16| format!("http://127.0.0.1:{port}");
     // http:// to one with TLS, which answers with an alert, in words, or not
     let alert = why(sent(&http(answering(b"\x15\x03\x01\0\x02\x02\x32")), &ca));
-    let say = "the answer is TLS, and the URL says http://: say https://";
+    let say = "the answer is TLS, and the URL says http://: use https://";
     assert!(alert.ends_with(say), "{alert}");
     let rustls = why(sent(&http(pair.server(&[&TLS13]).address.port()), &ca));
     assert!(rustls.ends_with("say https://"), "{rustls}");
@@ -274,7 +274,7 @@ fn who_speaks_something_else_is_told_of() {
     let told = why(sent(&http(answering(go)), &ca));
     assert!(told.ends_with("is one with TLS: say https://"), "{told}");
     let silent = why(sent(&http(answering(b"")), &ca));
-    let say = "if the port is one with TLS, say https://";
+    let say = "if the port has TLS, use https://";
     assert!(silent.ends_with(say), "{silent}");
     let ssh = why(sent(&http(answering(b"SSH-2.0-OpenSSH_9.9\r\n")), &ca));
     assert!(

@@ -587,7 +587,7 @@ fn what_is_no_record_is_rejected_without_asking() {
     writer.close().unwrap();
     let flushed = sink.flush();
     assert_eq!((flushed.progress.sent, flushed.progress.rejected), (2, 1));
-    assert!(flushed.rejection.unwrap().starts_with("it is no record"));
+    assert!(flushed.rejection.unwrap().starts_with("it is not a record"));
 }
 
 #[test]
@@ -638,7 +638,7 @@ fn a_spool_that_cannot_be_used_loses_and_says_so() {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).unwrap();
     let opened = uilog_sinks::otlp::open(&sink.definition, &sink.globals);
-    assert!(opened.unwrap_err().contains("others can write there"));
+    assert!(opened.unwrap_err().contains("other users can write there"));
 }
 
 #[test]

@@ -158,7 +158,10 @@ fn without_a_key_nothing_is_told() {
              (os error 2)"
         )
     );
-    assert_eq!(with("key"), format!("{NAME}: 'key' is no absolute path"));
+    assert_eq!(
+        with("key"),
+        format!("{NAME}: 'key' is not an absolute path")
+    );
     let here = dir.path().display().to_string();
     assert_eq!(
         with(&here),

@@ -88,7 +88,10 @@ fn where_others_can_write_is_refused() {
         let text = refused(&dir);
         assert_eq!(
             text,
-            format!("cannot use {}: others can write there", dir.display())
+            format!(
+                "cannot use {}: other users can write there",
+                dir.display()
+            )
         );
     }
     set_mode(&dir, 0o755);

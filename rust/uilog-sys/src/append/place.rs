@@ -154,10 +154,11 @@ impl fmt::Display for PathRefusal {
             }
             Self::NoDirectory => "it is not a directory",
             Self::Foreign => "it belongs to another user",
-            Self::Shared => "others may write there",
+            Self::Shared => "other users may write there",
             Self::Remote => "it is not on a local file system",
             Self::NotCreated => {
-                "it is missing, and the directory above it is not yours alone"
+                "it is missing, and other users may write to the directory \
+                 above it"
             }
         })
     }

@@ -150,7 +150,10 @@ impl KeptDir {
             None => Ok(names),
             Some(name) => {
                 let name = name.to_string_lossy();
-                let text = format!("uilog has not made '{name}' in it");
+                let text = format!(
+                    "it contains '{name}', which uilog has not \
+                    created"
+                );
                 Err(io::Error::other(text))
             }
         }
@@ -160,12 +163,15 @@ impl KeptDir {
     fn check_copy(&self) -> io::Result<()> {
         let names = self.names()?;
         if !names.iter().any(|name| is_marker(name)) {
-            return Err(io::Error::other("uilog has not made it"));
+            return Err(io::Error::other("uilog has not created it"));
         }
         for name in names {
             let status = self.dir.entry(&name)?;
             if status.is_some_and(|status| !is_own_copy(&status)) {
-                return Err(io::Error::other("it has files of others"));
+                return Err(io::Error::other(
+                    "it contains files of other \
+                    users",
+                ));
             }
         }
         Ok(())

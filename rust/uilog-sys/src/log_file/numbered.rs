@@ -84,7 +84,7 @@ fn shift(names: &LogDir, old_files: u32, id: Id) -> io::Result<()> {
     match names.dir.entry(&first)? {
         Some(status) if id_of(&status) != id && !names.is_log(&status) => {
             names.rename_to_free(&first, names.log())?;
-            Err(io::Error::other("it has been replaced meanwhile"))
+            Err(io::Error::other("it was replaced meanwhile"))
         }
         _ => Ok(()),
     }

@@ -275,7 +275,10 @@ impl Files<'_> {
             // A copy. The marker is removed last: it shows what the others
             // are.
             if hidden.iter().any(|old| !old.is_own) {
-                return Err(io::Error::other("it has files of others"));
+                return Err(io::Error::other(
+                    "it contains files of other \
+                    users",
+                ));
             }
             hidden.sort_by_key(is_marker);
             let (mut waiting, copies): (Vec<_>, Vec<_>) =
@@ -303,7 +306,7 @@ impl Files<'_> {
         }
         let (kept, names) = (&self.kept.dir, self.names);
         rename_to_free(kept, &latest, &names.dir, names.log())?;
-        Err(io::Error::other("it has been replaced meanwhile"))
+        Err(io::Error::other("it was replaced meanwhile"))
     }
 
     /// Gives the kept files the numbers that they should have, `latest` being

@@ -1,4 +1,4 @@
-//! What is to be started, and what may come of it.
+//! What is to be started, and how that can fail.
 //!
 //! Must not know how a program is started.
 

@@ -54,6 +54,10 @@ pub use command::Start;
 pub use command::Started;
 pub use command::Stdio;
 
+/// The most bytes of one argument or variable, its NUL included.
+// Linux: MAX_ARG_STRLEN
+pub const MAX_STRING_BYTES: usize = 128 * 1024;
+
 impl Command<'_> {
     /// Starts the program so that the caller has nothing to do with it any
     /// more: it is not the caller's child, and its end sends no signal here.

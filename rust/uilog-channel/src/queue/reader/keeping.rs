@@ -38,14 +38,14 @@ impl Reader {
         Ok(())
     }
 
-    /// The frame from `begin` to `end` is one that later ones refer to. To be
-    /// told of each, in their order, before anybody has read past it.
+    /// Later frames refer to the frame from `begin` to `end`. Must be called
+    /// for each, in order, before any reader has passed it.
     pub fn refer(&mut self, kind: Reference, begin: u64, end: u64) {
         self.references.push_back((kind, begin, end));
     }
 
-    /// Notes that whoever was slowest may have moved: of what stands before
-    /// all, only the last environment and items can still be referred to.
+    /// The slowest reader may have moved: of all earlier frames, only the last
+    /// environment and items can still be referred to.
     pub fn pass(&mut self) {
         let low = self.low();
         while self.references.front().is_some_and(|it| it.2 <= low) {
@@ -66,8 +66,8 @@ impl Reader {
         }
     }
 
-    /// Gives back what has been kept of what was released around it; pages
-    /// that it shares with what has not, or with what is pinned, stay.
+    /// Releases a pinned frame whose neighbours were released; pages that it
+    /// shares with unreleased or pinned frames stay.
     fn unpin(&self, begin: u64, end: u64) {
         let (mut begin, mut end) = (page_of(begin), page_after(end));
         for (other_begin, other_end) in self.pinned_ranges() {
@@ -82,21 +82,20 @@ impl Reader {
         self.punch(begin, end.min(self.released));
     }
 
-    /// There is the frame of a command that has begun: it is kept until the
-    /// page names neither it nor one within it. To be told of each before
-    /// anybody has read past it.
+    /// Keeps the frame of a command that has begun until the page refers
+    /// neither to it nor to a nested one. Must be called for each before any
+    /// reader has passed it.
     pub fn keep_begun(&mut self, begun: BegunCommand) {
         self.begun.push(begun);
     }
 
-    /// What is kept of commands that have ended is kept no longer; which they
-    /// are.
+    /// Drops the frames of commands that have ended; returns which.
     fn forget_ended(&mut self) -> Vec<BegunCommand> {
         if self.begun.is_empty() {
             return Vec::new();
         }
-        // What cannot be told stays: one that has not been looked at yet may
-        // be within one of these.
+        // If that is unknown they stay: a command that was not read yet may be
+        // nested in one of these.
         let Ok(open) = self.open_command() else {
             return Vec::new();
         };
@@ -121,7 +120,7 @@ impl Reader {
         ended
     }
 
-    /// Where what a command's frame consists of stands: beginnings and ends.
+    /// The positions of a command's frames: beginnings and ends.
     fn ranges(&self, begun: &BegunCommand) -> Vec<(u64, u64)> {
         let [environment_at, items_at] = begun.refers_to;
         let range = |at: u64| {
@@ -150,8 +149,8 @@ impl Reader {
         Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }
 
-    /// Gives back the memory of what is done with, but for pinned frames, if it
-    /// is worth a system call.
+    /// Releases the memory that is no longer needed, except for pinned frames,
+    /// if it is worth a system call.
     pub fn release(&mut self) {
         let until = page_of(self.low());
         if until < self.released + RELEASE_STEP {

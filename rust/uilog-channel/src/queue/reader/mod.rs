@@ -53,22 +53,22 @@ pub enum Reference {
     Items,
 }
 
-/// The frame of a command that has begun, and what it refers to.
+/// The frame of a command that has begun, and the frames to which it refers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BegunCommand {
-    /// Where it stands.
+    /// Its position.
     pub at: u64,
     /// The word that names the command around it.
     pub outer: u64,
-    /// Where its environment and its items stand.
+    /// The positions of its environment and its items.
     pub refers_to: [u64; 2],
 }
 
 /// The dispatcher's end.
 ///
-/// Whoever reads has a position of its own, and none waits for another:
-/// [`Progress::scripts_at`] and [`Progress::records_at`] tell how far each is
-/// done. Memory is given back up to the slower one.
+/// Each reader has its own position, and none waits for another:
+/// [`Progress::scripts_at`] and [`Progress::records_at`] have the positions.
+/// Memory is released up to the slower one.
 #[derive(Debug)]
 pub struct Reader {
     page: File,
@@ -83,7 +83,7 @@ pub struct Reader {
     /// The environments and items from `low` on that have been seen, in order,
     /// each with its beginning and its end.
     references: VecDeque<(Reference, u64, u64)>,
-    /// The last ones before `low`, which what stands behind it may refer to.
+    /// The last ones before `low`, to which later frames may refer.
     pinned: Vec<(Reference, u64, u64)>,
     /// The frames of commands that have begun, as far as they may not have
     /// ended.
@@ -91,20 +91,20 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Takes over a queue, where its last reader stopped.
+    /// Opens a queue, and continues where its last reader stopped.
     ///
     /// # Errors
     ///
-    /// The descriptor is no queue, which is `InvalidData`.
+    /// The descriptor is not a queue, which is `InvalidData`.
     pub fn open(fd: OwnedFd) -> io::Result<Self> {
         Self::open_apart(fd, None)
     }
 
-    /// The same of a queue whose frames may be in a file of their own.
+    /// The same for a queue whose frames may be in a separate file.
     ///
     /// # Errors
     ///
-    /// As of [`Reader::open`].
+    /// Like [`Reader::open`].
     pub fn open_apart(
         page: OwnedFd,
         frames: Option<OwnedFd>,
@@ -161,8 +161,8 @@ impl Reader {
         self.progress.scripts_at.min(self.progress.records_at)
     }
 
-    /// The protocol of whoever writes. Nothing else in the queue means
-    /// anything unless that is our own.
+    /// The writer's protocol. If it is another one, nothing else in the queue
+    /// can be interpreted.
     pub fn protocol(&self) -> u16 {
         self.protocol
     }
@@ -188,11 +188,11 @@ impl Reader {
         Ok(Some((frame, next)))
     }
 
-    /// Whether what has been appended since this position takes nearly as much
-    /// memory as the queue may.
+    /// Whether the frames after this position take nearly as much memory as the
+    /// queue may.
     pub fn is_nearly_full_from(&self, position: u64) -> bool {
         let used = self.end.saturating_sub(position);
-        // Where that cannot be read, nobody is to lose anything for it.
+        // If that cannot be read, no record is dropped for it.
         let limit = read_words(&self.page, MAX_BYTES_AT);
         limit.is_ok_and(|[limit]| limit > 0 && used > limit / 8 * 7)
     }
@@ -214,8 +214,8 @@ impl Reader {
         if length == 0 || begin + length > end {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        // Whoever has damaged it may claim anything; it takes memory here only
-        // for what takes memory there.
+        // A damaged length may be any number, so memory is allocated here only
+        // if the file is as large.
         if length > RELEASE_STEP && length > self.bytes()? {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -224,8 +224,8 @@ impl Reader {
         Ok(frame)
     }
 
-    /// Where the last environment stands before all that somebody still needs,
-    /// or the first one.
+    /// The position of the last environment before all frames that are still
+    /// needed, or the first one.
     pub fn environment_at(&self) -> u64 {
         self.progress.environment_at.max(FIRST_FRAME)
     }
@@ -251,9 +251,9 @@ impl Reader {
         Ok(micros)
     }
 
-    /// Appends what is to be said of a command that was killed with the
-    /// writer; from then on the page names the one around it, `outer`. The
-    /// caller knows that the writer is dead, and that nobody else reads.
+    /// Appends the event of a command that was killed with the writer; from
+    /// then on the page refers to the enclosing command, `outer`. The caller
+    /// knows that the writer is dead, and that there is no other reader.
     ///
     /// # Errors
     ///
@@ -283,17 +283,17 @@ impl Reader {
         Ok(Committed { end, jobs })
     }
 
-    /// What has been done; the caller counts in it.
+    /// The progress, in which the caller counts.
     pub fn progress_mut(&mut self) -> &mut Progress {
         &mut self.progress
     }
 
-    /// What has been done.
+    /// The progress.
     pub fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// Shows what has been done to the writer and to a later reader.
+    /// Stores the progress for the writer and for a later reader.
     ///
     /// # Errors
     ///
@@ -302,11 +302,11 @@ impl Reader {
         write_words(&self.page, READER_AT, self.progress.to_words())
     }
 
-    /// Counts what the journal is told of.
+    /// Counts reported losses.
     ///
     /// # Errors
     ///
-    /// The system has no descriptor to give.
+    /// There is no free descriptor.
     pub fn told(&self) -> io::Result<ReportedLosses> {
         Ok(ReportedLosses {
             page: self.page.try_clone()?,
@@ -319,7 +319,7 @@ impl Reader {
         read_words(&self.page, AWAITED_AT).map_or(0, |[it]| it)
     }
 
-    /// Tells the writer what has become of so many jobs.
+    /// Answers the writer's question about so many jobs.
     ///
     /// # Errors
     ///
@@ -333,7 +333,7 @@ impl Reader {
         write_words(&self.page, OUTCOME_AT, [outcome])
     }
 
-    /// Tells the writer that its protocol is not ours, and nothing else.
+    /// Stores only that the writer has another protocol.
     ///
     /// # Errors
     ///
@@ -355,11 +355,11 @@ impl Reader {
         self.page.write_all_at(&bytes, FAILURE_AT)
     }
 
-    /// Who has made the queue, if it says so.
+    /// The queue's creator, if it is stored.
     ///
     /// # Errors
     ///
-    /// The queue cannot be read, or it says nothing that makes sense.
+    /// The queue cannot be read, or the entry is invalid.
     pub fn origin(&self) -> io::Result<Origin> {
         let mut length = [0; LENGTH_BYTES as usize];
         self.page.read_exact_at(&mut length, ORIGIN_AT)?;
@@ -396,7 +396,7 @@ impl Reader {
     }
 }
 
-/// How many losses the journal has been told of, for whoever tells it.
+/// The number of losses that are in the journal, for the thread that writes it.
 #[derive(Debug)]
 pub struct ReportedLosses {
     page: File,
@@ -407,7 +407,7 @@ impl ReportedLosses {
     /// So many more.
     pub fn add(&mut self, losses: u64) {
         self.count = self.count.saturating_add(losses);
-        // If that fails they are told a second time, should it come to that.
+        // If that fails they may be reported a second time.
         let _ = write_words(&self.page, TOLD_AT, [self.count]);
     }
 }

@@ -1,9 +1,9 @@
 //! What stays of the messages and options of events.
 //!
-//! A message of an event that Mercurial logs stays where it has Mercurial's
-//! wording, with each thing in it that may vary looked at by itself; else
-//! `<message>` stands for it. What other extensions and `uilog emit` log is
-//! redacted as it is for local sinks: whoever logs it chose its words.
+//! A message of one of Mercurial's events stays if it has Mercurial's wording;
+//! each variable part is checked separately. Otherwise it is replaced by
+//! `<message>`. Events of other extensions and of `uilog emit` are redacted as
+//! for local sinks, because their authors chose the words.
 
 mod error;
 mod exception;

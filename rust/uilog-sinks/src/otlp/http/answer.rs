@@ -11,13 +11,13 @@ use crate::otlp::verdict::Answer;
 /// Bytes of an answer that are read.
 // OTLP's answers are short; longer ones come from another kind of server
 pub(super) const MAX_ANSWER_BYTES: u64 = 64 * 1024;
-/// What is said of an answer that is longer.
+/// The message for a longer answer.
 pub(super) const TOO_LARGE: &str = "its answer is too large";
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub(super) enum Failed {
-    /// There is one, and nobody reads so much.
+    /// The answer is longer than the limit.
     TooLarge {
         /// HTTP's status; 0 if its head is too large.
         status: u16,
@@ -32,19 +32,19 @@ impl From<String> for Failed {
     }
 }
 
-/// What has come back.
+/// An answer as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(super) status: StatusCode,
     pub(super) version: Version,
     pub(super) retry_after: Option<String>,
     pub(super) content_type: Option<String>,
-    /// Without what we sent as a header, of which some servers tell.
+    /// Without our own headers, which some servers repeat.
     pub(super) body: Vec<u8>,
 }
 
 impl Received {
-    /// It, for what it means.
+    /// The answer, for finding out what it means.
     pub(crate) fn answer(&self) -> Answer<'_> {
         Answer {
             status: self.status.as_u16(),
@@ -72,7 +72,7 @@ impl Received {
     }
 }
 
-/// Makes what is secret unreadable in a text, which keeps its length.
+/// Overwrites a secret in a text, which keeps its length.
 pub(super) fn blot(text: &mut [u8], secret: &[u8]) {
     const MIN_SECRET_BYTES: usize = 4;
     const SCHEMES: [&[u8]; 2] = [b"bearer", b"basic"];

@@ -1,8 +1,7 @@
-//! Asking a collector: one POST, one answer, within a bound.
+//! Sends requests to a collector: one POST, one answer, within a time limit.
 //!
-//! Knows TLS, proxies and headers; not what is sent, and no spool. There is
-//! nothing that it answers with but a verdict: whatever goes wrong on the way
-//! is a reason to try again later.
+//! Knows TLS, proxies and headers. Must not know what is sent, or spools. The
+//! result is always a verdict: any error is a reason to retry later.
 
 mod answer;
 #[cfg(test)]
@@ -60,8 +59,7 @@ pub trait RequestSender: Send {
     /// Sends a body, packed if it likes that, and waits for the answer.
     fn post(&mut self, kind: SignalType, body: Vec<u8>) -> Verdict;
 
-    /// What it is configured to be, as a number: another one if anything of
-    /// that is different.
+    /// A number for its settings, which changes if any of them changes.
     fn settings(&self, kind: SignalType) -> u64;
 
     /// Nothing is sent for a while.
@@ -91,12 +89,12 @@ impl Collector {
         }
     }
 
-    /// Looks whether what is needed to ask is there: files, and the proxy's
-    /// URL. Opens no connection.
+    /// Checks the files and the proxy's URL that a request needs. Opens no
+    /// connection.
     ///
     /// # Errors
     ///
-    /// What is missing or is invalid.
+    /// What is missing or invalid.
     pub fn check(&mut self) -> Result<(), String> {
         for kind in SignalType::ALL {
             self.agent(kind).map_err(|why| self.at(kind, &why))?;
@@ -109,11 +107,11 @@ impl Collector {
         }
     }
 
-    /// The proxy that requests of this kind go by.
+    /// The proxy for requests of this kind.
     ///
     /// # Errors
     ///
-    /// What is configured is invalid.
+    /// The configuration is invalid.
     pub(crate) fn proxy_of(
         &mut self,
         kind: SignalType,
@@ -188,8 +186,8 @@ impl Collector {
         let is_https_proxy = proxy
             .as_ref()
             .is_some_and(|it| it.protocol() == ProxyProtocol::Https);
-        // A proxy is no collector: the system vouches for it, and it is not
-        // told who we are.
+        // A proxy is not a collector: it needs a certificate that the system
+        // trusts, and does not get the client certificate.
         let tls_to_proxy = is_https_proxy
             .then(|| tls::client_config(None, None, None))
             .transpose()?;
@@ -330,7 +328,7 @@ impl Collector {
         })
     }
 
-    /// What is wrong, with where.
+    /// An error message with the URL.
     fn at(&self, kind: SignalType, why: &str) -> String {
         let url = &self.settings.endpoint(kind).url;
         let shown = sink_config::shown_url(url.as_bytes());
@@ -389,7 +387,7 @@ impl RequestSender for Collector {
     }
 }
 
-/// What was perhaps meant, of a port where collectors do not speak HTTP.
+/// A hint for a port where collectors do not speak HTTP.
 fn hint_of(url: &str) -> String {
     let uri: Option<Uri> = url.parse().ok();
     match uri.and_then(|it| it.port_u16()) {

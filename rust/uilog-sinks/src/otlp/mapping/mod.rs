@@ -1,11 +1,11 @@
-//! What a record is in the terms of OpenTelemetry.
+//! Converts a record to OpenTelemetry.
 //!
 //! docs/otlp.md has the table. A record becomes spans or one log record, never
 //! both, so that it is accepted or rejected as a whole. The same record always
-//! becomes the same: what is sent again has the same ids.
+//! gives the same result, so a record that is sent again has the same IDs.
 //!
-//! Spans and log records are written as they are sent, field by field in the
-//! order of their numbers. Knows nothing of how that is sent.
+//! Spans and log records are written field by field, in the order of the field
+//! numbers. Must not know how they are sent.
 
 mod span;
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod log_record {
 /// What a record has become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// So many spans, of what has taken time.
+    /// So many spans, for durations.
     Spans(u64),
     /// A log record, of all else.
     Log,
@@ -79,12 +79,13 @@ pub fn becomes_spans(
         || duration.is_some_and(is_told)
 }
 
-/// Maps a record: appends what it becomes, each a field of the scope's message.
+/// Maps a record: appends its spans or log record, each as a field of the
+/// scope's message.
 ///
 /// # Errors
 ///
-/// Its ids or its time are none. What this program writes has both; what is
-/// in a spool may have been written by another.
+/// Its IDs or its time are invalid. Records of this program have both; a spool
+/// may contain others.
 pub(crate) fn map(
     record: &Stored<'_>,
     out: &mut Vec<u8>,

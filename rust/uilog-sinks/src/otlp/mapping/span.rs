@@ -44,16 +44,16 @@ mod span {
     pub(super) const STATUS_CODE: u32 = 3;
 }
 
-/// Where in a trace a record stands.
+/// A record's position in a trace.
 pub(super) struct RecordPosition {
     pub(super) trace: [u8; 16],
-    /// The command's or the hook's; none if there is none.
+    /// The command's or the hook's span, if there is one.
     pub(super) span: Option<[u8; 8]>,
     /// What that is a part of.
     parent: Option<[u8; 8]>,
     /// W3C Trace Context's.
     pub(super) flags: u32,
-    /// The record tells no trace, and what is here is made up.
+    /// The record has no trace; these IDs are derived.
     pub(super) is_made_up: bool,
 }
 
@@ -188,7 +188,7 @@ struct Failure {
 /// programs, but that some of hg's say with 1 that there was nothing.
 fn failure(record: &Stored<'_>) -> Option<Failure> {
     let process = &record.process;
-    // 1 means what it means of Mercurial's commands only.
+    // 1 has this meaning only for Mercurial's commands.
     let command = process.command.as_deref();
     let command = command.filter(|_| process.program.is_none());
     let (code, signal) = (process.exit_code, process.signal);
@@ -217,7 +217,7 @@ fn failure(record: &Stored<'_>) -> Option<Failure> {
     })
 }
 
-/// Why a hook has refused what it was asked for, if it has.
+/// Why a hook has refused, if it has.
 fn refusal(record: &Stored<'_>) -> Option<Failure> {
     let options = &record.options;
     if record.hook.is_none() || !options.is_true("vetoed") {
@@ -315,8 +315,8 @@ fn part_failure(record: &Stored<'_>) -> Option<Failure> {
     })
 }
 
-/// The spans of what a command has waited for: hg tells how long in all, and
-/// not when, so each is put before the end. Returns how many.
+/// Spans for what a command has waited for. hg logs the total and not the time,
+/// so each span ends at the event. Returns how many.
 pub(super) fn blocked(
     record: &Stored<'_>,
     place: &RecordPosition,
@@ -346,8 +346,8 @@ pub(super) fn blocked(
     count
 }
 
-/// The id of a span that the record has none for: of the record's, so that
-/// what is sent again is the same span.
+/// The ID of a span for which the record has none: derived from the record's
+/// ID, so that a record that is sent again has the same span.
 fn span_id(record: &Stored<'_>, what: &str) -> [u8; 8] {
     let mut hash = Sha256::new();
     hash.update(b"uilog span\0");

@@ -15,7 +15,7 @@ pub(super) const RECORDS: u32 = 2;
 #[error("the record's {0} makes no sense")]
 pub struct Unmappable(pub(super) &'static str);
 
-/// The bytes of an id; none if there is none.
+/// The bytes of an ID; empty if there is none.
 pub(super) fn id_bytes(id: &Option<[u8; 8]>) -> &[u8] {
     id.as_ref().map_or(&[], |it| &it[..])
 }
@@ -73,7 +73,7 @@ pub(super) fn nanos_of_ours(time: &[u8]) -> Option<u64> {
 
 pub(super) fn duration_nanos(secs: Option<f64>) -> Option<u64> {
     let secs = secs.filter(|it| it.is_finite() && *it >= 0.0)?;
-    // Far beyond what a clock can tell, it is as long as can be told.
+    // Durations beyond a clock's range are clamped.
     Some((secs * 1e9).round() as u64)
 }
 

@@ -1,14 +1,13 @@
-//! Sending what is in a spool, batch after batch, as its one sender on this
+//! Sends the records of a spool, batch after batch, as its only sender on this
 //! machine.
 //!
-//! Spans and log records are sent independently of each other, each by a
-//! thread of its own if there are both: a collector that takes no logs, or
-//! whose address for them does not answer, gets its spans all the same. A
-//! collector that takes nothing of a signal is left alone with that for a
-//! while, by all processes. No lock is held meanwhile: who has one sends, or
-//! ends.
+//! Spans and log records are sent independently of each other, each by its own
+//! thread if there are both: a collector that accepts no logs, or whose
+//! endpoint for logs does not answer, still gets the spans. After a failure of
+//! a signal, all processes wait before they retry it. No lock is held while
+//! waiting: a process that holds the lock sends, or ends.
 //!
-//! Knows when to send, and nothing of what.
+//! Knows when to send. Must not know what is sent.
 
 mod page;
 mod sending;

@@ -21,7 +21,7 @@ use crate::otlp::ship::BatchObserver;
 use crate::otlp::ship::BatchResult;
 use crate::otlp::unnoted;
 
-/// What has been done so far.
+/// The progress so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records that the collector has accepted.
@@ -30,18 +30,18 @@ pub struct Progress {
     pub rejected: u64,
 }
 
-/// What those who send the signals share: the spool's one sender, and what
-/// has been done.
+/// Shared by the threads that send the signals: the spool's sender, and the
+/// progress.
 pub(super) struct Desk<'a> {
     pub(super) spool: &'a Spool,
     pub(super) sender: Sender,
     pub(super) is_forced: bool,
     pub(super) progress: Progress,
     pub(super) rejection: Option<String>,
-    /// Why it is not written down how far this is. Nothing comes twice from
-    /// this sender, and what it removes makes room; but from the next one.
+    /// Why progress cannot be saved. This sender sends no record twice, and
+    /// what it removes makes room; but the next sender would.
     pub(super) unnoted: Option<Error>,
-    /// Told once the collector has taken something.
+    /// Appended once the collector has accepted something.
     pub(super) report: Option<Due>,
     pub(super) tell: &'a mut (dyn FnMut(Progress) + Send),
 }
@@ -50,7 +50,7 @@ pub(super) struct Desk<'a> {
 pub(super) struct Page<'a, 'b> {
     pub(super) desk: &'a Mutex<Desk<'b>>,
     pub(super) batch: &'a Batch,
-    /// How many of its records have been settled.
+    /// How many of its records have a result.
     pub(super) settled: usize,
     pub(super) dir: &'a Path,
     pub(super) kind: SignalType,
@@ -115,7 +115,7 @@ impl BatchObserver for Page<'_, '_> {
         let may =
             self.accepted
                 .may_reject(self.dir, self.kind, self.settings, count);
-        // The collector is there, and has said what it thinks.
+        // The collector has answered.
         if may && *self.backoff != Backoff::default() {
             self.backoff.clear(self.dir, self.kind);
         }

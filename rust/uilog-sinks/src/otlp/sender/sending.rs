@@ -31,16 +31,17 @@ use crate::otlp::unnoted;
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
 const MAX_RECORDS: usize = 2048;
-/// Bytes of their payloads: less than three whole requests, which are never
-/// quite full, so that no further one has a few records. All of a batch is in
-/// memory, and of two requests what is made of them; of each signal.
+/// Maximum bytes of payloads in a batch: less than three complete requests,
+/// which are never quite full, so that no fourth one has only a few records.
+/// The whole batch is in memory, and the contents of two requests, for each
+/// signal.
 const MAX_BYTES: usize = 704 * 1024;
 /// How long another sender is left alone before it is made sure that it lives.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// How long a spool is left alone that cannot be read.
 pub(super) const UNREADABLE: Duration = Duration::from_secs(10);
 /// Why nothing is sent although the collector takes it.
-pub const UNNOTED: &str = "what has been sent cannot be written down";
+pub const UNNOTED: &str = "sent records cannot be marked as sent";
 /// How often it is looked once more in one go.
 const MAX_LOOKS: u32 = 16;
 
@@ -65,17 +66,17 @@ pub enum Round {
 /// How a flush has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flushed {
-    /// What has been done.
+    /// The progress.
     pub progress: Progress,
     /// Why something is left, if it is.
     pub end: Round,
-    /// Why what is left of each signal is, by its channel.
+    /// For each channel, why records of that signal are left.
     pub waiting: [Option<String>; CHANNELS],
     /// Why something has been rejected, of the first.
     pub rejection: Option<String>,
 }
 
-/// Who sends what is in a spool.
+/// Sends the records of a spool.
 #[derive(Debug)]
 pub struct Sending<P> {
     spool: Spool,
@@ -96,7 +97,7 @@ struct Wait {
 }
 
 impl<P: RequestSender> Sending<P> {
-    /// Sends what is in `spool` to the collector of each signal.
+    /// Sends the records in `spool` to the collector of each signal.
     pub fn new(
         spool: &Spool,
         collector: impl Fn(SignalType) -> P,
@@ -116,14 +117,14 @@ impl<P: RequestSender> Sending<P> {
         }
     }
 
-    /// Tells the collector of losses, too.
+    /// Reports losses to the collector, too.
     #[must_use]
     pub fn reporting(mut self, reports: Option<Reports>) -> Self {
         self.reports = reports;
         self
     }
 
-    /// Sends all that waits, whatever the collector has asked for before.
+    /// Sends all waiting records, even if the collector has asked to wait.
     pub fn flush(
         mut self,
         progress: &mut (dyn FnMut(Progress) + Send),
@@ -142,9 +143,9 @@ impl<P: RequestSender> Sending<P> {
         self.look_again(false, &mut |_| {}, &mut || {})
     }
 
-    /// Sends, and then looks once more: who has appended after the last look
-    /// has found the lock taken, and relies on its holder. `unlocking` is
-    /// called in between.
+    /// Sends, and then checks once more: a process that has appended after the
+    /// last check has found the lock taken, and relies on its holder.
+    /// `unlocking` is called in between.
     pub(super) fn look_again(
         &mut self,
         is_forced: bool,
@@ -223,8 +224,7 @@ impl<P: RequestSender> Sending<P> {
             tell: progress,
         });
         let dir = self.spool.dir();
-        // Of each signal what is there is read once, also to know that nothing
-        // is.
+        // Each signal's records are read once, even if there are none.
         let batches =
             lock(&desk)
                 .sender
@@ -252,7 +252,7 @@ impl<P: RequestSender> Sending<P> {
                 let thread = thread.spawn_scoped(scope, || drain(first));
                 let of_second = drain(second);
                 let of_first = match thread {
-                    // If it has panicked, that has been said.
+                    // If it has panicked, that was reported.
                     Ok(thread) => thread.join().unwrap_or(Ok(None)),
                     Err(_) => drain(first),
                 };
@@ -269,7 +269,7 @@ impl<P: RequestSender> Sending<P> {
             let [of_first, of_second] = results;
             return Ok([of_first?, of_second?]);
         };
-        // What has been sent would be sent again: not before a while.
+        // The next sender would send the same records again, so it has to wait.
         let now = SystemTime::now();
         let mut waits = results.map(|it| it.unwrap_or(None));
         for kind in SignalType::ALL {
@@ -364,8 +364,8 @@ fn drain_signal<P: RequestSender>(
                 let now = SystemTime::now();
                 backoff.fail(now, after, &reason, random());
                 let time = backoff.wait(now).unwrap_or_default();
-                // Who cannot write it down remembers it all the same; but the
-                // next process does not.
+                // If the delay cannot be saved, this process observes it
+                // nevertheless, but the next one does not.
                 let noted = backoff.save(dir, kind).or_else(|error| {
                     let marked = unnoted::mark_until(dir, kind, now + time);
                     marked.map_err(|_| error)
@@ -373,7 +373,8 @@ fn drain_signal<P: RequestSender>(
                 let reason = match noted {
                     Ok(()) => reason,
                     Err(error) => format!(
-                        "{reason}; when to ask again cannot be written to \
+                        "{reason}; the time of the next attempt cannot be \
+                         written to \
                          {}: {error}",
                         dir.display()
                     ),

@@ -22,12 +22,12 @@ use crate::otlp::http::RequestSender;
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What a worker and whoever it works for tell each other.
+/// The state that a worker shares with its owner.
 #[derive(Debug, Default)]
 struct State {
     /// Something has been appended.
     is_woken: bool,
-    /// Somebody waits until it is sent.
+    /// A process waits until all is sent.
     is_hurried: bool,
     /// Not all has been sent since, and not all will be soon.
     is_refused: bool,
@@ -48,14 +48,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits so long for more, unless it is to end or somebody is in a hurry.
+    /// Waits so long for more records, unless it has to end or a process waits.
     fn linger(&self, time: Duration) {
         let is_idle = |it: &mut State| !it.is_finishing && !it.is_hurried;
         let state = self.state();
         drop(self.changed.wait_timeout_while(state, time, is_idle));
     }
 
-    /// A round begins, with what has been appended so far; whether somebody
+    /// Begins a round with what was appended so far; returns whether a process
     /// waits for it.
     fn begin_round(&self) -> bool {
         let mut state = self.state();
@@ -63,8 +63,8 @@ impl Shared {
         std::mem::take(&mut state.is_hurried)
     }
 
-    /// Waits for something to send, or so long; returns whether to go on. What
-    /// has been appended is sent first, also if it is to end.
+    /// Waits for records to send, or so long; returns whether to continue.
+    /// Before the end, appended records are sent.
     fn wait_for_work(&self, time: Option<Duration>) -> bool {
         let is_idle =
             |it: &mut State| !it.is_woken && !it.is_finishing && !it.is_hurried;
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// Tells that the thread ends, however it does.
+/// Notifies the owner when the thread ends, in whatever way.
 struct Ending(Arc<Shared>);
 
 impl Drop for Ending {
@@ -126,7 +126,7 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
-    /// Somebody waits until all that has been appended so far is sent.
+    /// A process waits until everything that was appended so far is sent.
     pub fn hurry(&self) {
         let mut state = self.shared.state();
         state.is_hurried = true;
@@ -135,8 +135,8 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
-    /// Whether what somebody waits for is not sent now: the collector does not
-    /// take it, or is not to be asked yet.
+    /// Whether the awaited records are not sent now, because the collector
+    /// refuses them or must not be contacted yet.
     pub fn is_refused(&self) -> bool {
         self.shared.state().is_refused
     }
@@ -146,9 +146,9 @@ impl Worker {
         self.shared.state().has_ended
     }
 
-    /// Lets it go on while it gets somewhere, and waits for its end until
-    /// `deadline`. After that it is left to itself and ends with the process;
-    /// what it was about to send is sent again by another.
+    /// Lets it continue while it makes progress, and waits for its end until
+    /// `deadline`. After that it is left running and ends with the process;
+    /// another process sends its current records again.
     pub fn finish(self, deadline: Instant) {
         let mut state = self.shared.state();
         state.is_finishing = true;
@@ -163,21 +163,21 @@ impl Worker {
         let has_ended = state.has_ended;
         drop(state);
         if has_ended {
-            // If it has panicked, that has been said.
+            // If it has panicked, that was reported.
             let _ = self.thread.join();
         }
     }
 }
 
-/// Sends whenever there is something, until it is to end. While one signal
-/// waits, what comes of the other is sent.
+/// Sends whenever there are records, until it has to end. While one signal
+/// waits, new records of the other are sent.
 fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
     let mut time = None;
     while shared.wait_for_work(time) {
         if shared.state().is_woken {
             shared.linger(LINGER);
         }
-        // What has come since, is sent with the rest.
+        // Records that were appended since are sent, too.
         let is_hurried = shared.begin_round();
         let round = sending.round();
         if is_hurried && matches!(round, Round::Later { .. } | Round::Failed(_))
@@ -186,7 +186,7 @@ fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
         }
         time = match round {
             Round::Drained => None,
-            // Who is sending looks once more before it ends.
+            // The process that is sending checks once more before it ends.
             Round::Busy => Some(BUSY),
             Round::Later { wait, .. } => Some(wait),
             Round::Failed(_) => Some(UNREADABLE),

@@ -1,13 +1,12 @@
-//! What is needed to send to a collector: the hgrc's options and, for a sink
-//! that asks for them, the variables that OpenTelemetry knows.
+//! The settings for sending to a collector: the hgrc's options and, for sinks
+//! that use them, OpenTelemetry's variables.
 //!
-//! The variables may have been set for any other program. So they count only
-//! for `otlp:` without a URL, or with `:environment = yes`; and one that makes
-//! no sense is ignored with a warning. Only what the hgrc says wrongly is an
-//! error.
+//! The variables may have been set for any other program. So they are used only
+//! for `otlp:` without a URL, or with `:environment = yes`; an invalid one is
+//! ignored with a warning. Only invalid values in the hgrc are errors.
 //!
-//! Raw values become typed ones here. Reads no file, and knows no spool:
-//! nothing here decides whether a record is kept.
+//! Parses raw values into typed ones. Reads no file, and must not know spools:
+//! settings never decide whether a record is kept.
 
 mod model;
 mod pairs;

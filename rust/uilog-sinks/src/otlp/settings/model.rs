@@ -15,8 +15,7 @@ use ureq::http::HeaderValue;
 
 use crate::otlp::proxy::Proxies;
 
-/// Nobody waits for longer, whatever is configured; a timeout of 0, which is
-/// none, is as long.
+/// The maximum timeout; also used for 0, which means none.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The option of statuses for which we wait.
 pub(super) const WAIT_STATUSES: &str = "wait-statuses";
@@ -32,12 +31,12 @@ pub struct Settings {
     pub token_file: Option<PathBuf>,
     /// Further attributes of the resource.
     pub resource: Vec<(String, String)>,
-    /// The proxy of each, and for which hosts there is none.
+    /// The proxies, and the hosts without one.
     pub proxies: Proxies,
     /// The statuses of errors for which we wait although the protocol forbids
     /// to ask again.
     pub wait_statuses: Statuses,
-    /// What is ignored, or was probably not meant.
+    /// Ignored settings, and probable mistakes.
     pub warnings: Vec<String>,
     /// Variables that are set and have no effect, although they have one in
     /// OpenTelemetry's own programs.
@@ -54,18 +53,21 @@ impl Statuses {
         Self(Vec::new())
     }
 
-    /// Those that are listed.
+    /// The listed statuses.
     ///
     /// # Errors
     ///
-    /// One is none from 400 to 599.
+    /// One is not from 400 to 599.
     pub fn parse(words: &[Vec<u8>]) -> Result<Self, String> {
         let all = words.iter().map(|word| {
             let text = String::from_utf8_lossy(word);
             let number = text.parse().ok();
-            number
-                .filter(|it| (400..=599).contains(it))
-                .ok_or_else(|| format!("'{text}' is no status from 400 to 599"))
+            number.filter(|it| (400..=599).contains(it)).ok_or_else(|| {
+                format!(
+                    "'{text}' is not a status from 400 to \
+                    599"
+                )
+            })
         });
         all.collect::<Result<_, _>>().map(Self)
     }
@@ -77,8 +79,8 @@ impl Statuses {
 }
 
 impl Default for Statuses {
-    /// Where what is wrong is a configuration, on this side or the other, or a
-    /// proxy on the way: it will be mended.
+    /// Statuses whose cause is a configuration, on either side, or a proxy on
+    /// the way, which will be corrected.
     fn default() -> Self {
         let item = items::find_sink_option(WAIT_STATUSES.as_bytes());
         let value =

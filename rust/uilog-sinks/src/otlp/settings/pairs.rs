@@ -24,9 +24,9 @@ pub(super) fn headers(
     let header = |(at, (key, value)): (usize, (String, String))| {
         let at = at + 1;
         let name = HeaderName::from_bytes(key.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's name"))?;
+            .map_err(|_| format!("entry {at} has no header name"))?;
         let mut value = HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| format!("entry {at} has no header's value"))?;
+            .map_err(|_| format!("entry {at} has no header value"))?;
         value.set_sensitive(true);
         Ok((name, value))
     };

@@ -33,7 +33,7 @@ use crate::otlp::request::SignalType;
 
 /// What a sink's URL begins with.
 const SCHEME: &[u8] = b"otlp:";
-/// Where a collector is unless somebody says otherwise.
+/// The default URL of a collector.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// What the variables begin with.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP";
@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
     fn urls(&mut self) -> Result<[String; 2], String> {
         let definition = self.definition;
         let address = definition.url.strip_prefix(SCHEME);
-        let address = address.ok_or("it is no 'otlp:' URL")?;
+        let address = address.ok_or("it is not an 'otlp:' URL")?;
         let address = std::str::from_utf8(address.trim_ascii())
             .map_err(|_| "its URL is not UTF-8")?;
         if !address.is_empty() {
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
         let protocol = |value: &str| match value {
             "http/protobuf" => Ok(()),
             _ => Err(format!(
-                "'{}' is not spoken here, only http/protobuf",
+                "'{}' is not supported, only http/protobuf",
                 printable(value)
             )),
         };
@@ -302,7 +302,7 @@ impl<'a> Reader<'a> {
         if files.cert.is_some() != files.key.is_some() {
             self.warn(format!(
                 "{PREFIX}_CLIENT_CERTIFICATE and {PREFIX}_CLIENT_KEY are \
-                 ignored: one is nothing without the other"
+                 ignored: each needs the other"
             ));
             (files.cert, files.key) = (None, None);
         }
@@ -334,7 +334,7 @@ impl<'a> Reader<'a> {
             } else if has_token && name == header::AUTHORIZATION {
                 self.warn(format!(
                     "the configured header '{name}' is ignored: 'token-file' \
-                     takes its place"
+                     replaces it"
                 ));
             } else {
                 chosen.retain(|it| it.0 != name);
@@ -350,7 +350,7 @@ impl<'a> Reader<'a> {
             let millis = value.parse().ok().filter(|_| is_number);
             millis.map(Duration::from_millis).ok_or_else(|| {
                 let value = printable(value);
-                format!("'{value}' is no number of milliseconds")
+                format!("'{value}' is not a number of milliseconds")
             })
         };
         let of_variable = if self.is_set("timeout") {

@@ -23,7 +23,7 @@ impl VariableLookup for Around<'_> {
         let text = String::from_utf8_lossy(text);
         match text.starts_with('/') {
             true => Ok(PathBuf::from(&*text)),
-            false => Err(format!("'{text}' is no absolute path")),
+            false => Err(format!("'{text}' is not an absolute path")),
         }
     }
 }
@@ -216,12 +216,12 @@ fn an_invalid_variable_is_ignored_with_a_warning() {
         (
             "_TIMEOUT",
             "30000ms",
-            "'30000ms' is no number of milliseconds",
+            "'30000ms' is not a number of milliseconds",
         ),
-        ("_TIMEOUT", "10s", "'10s' is no number of milliseconds"),
-        ("_TIMEOUT", "-1", "'-1' is no number of milliseconds"),
-        ("_TIMEOUT", "+1", "'+1' is no number of milliseconds"),
-        ("_TIMEOUT", "1.5", "'1.5' is no number of milliseconds"),
+        ("_TIMEOUT", "10s", "'10s' is not a number of milliseconds"),
+        ("_TIMEOUT", "-1", "'-1' is not a number of milliseconds"),
+        ("_TIMEOUT", "+1", "'+1' is not a number of milliseconds"),
+        ("_TIMEOUT", "1.5", "'1.5' is not a number of milliseconds"),
         ("_TIMEOUT", "99999999999999999999", "is no number of"),
         (
             "_COMPRESSION",
@@ -237,7 +237,7 @@ fn an_invalid_variable_is_ignored_with_a_warning() {
         ("_HEADERS", "a=s3cret%0D%0Ab: c", "entry 1 has no header's"),
         ("_HEADERS", "a=1,=s3cret", "entry 2 has no key"),
         ("_HEADERS", "a=%ff", "entry 1 is not UTF-8"),
-        ("_CERTIFICATE", "ca.pem", "'ca.pem' is no absolute path"),
+        ("_CERTIFICATE", "ca.pem", "'ca.pem' is not an absolute path"),
         ("_CLIENT_CERTIFICATE", "x.pem", "is no absolute path"),
         ("_CLIENT_CERTIFICATE", "/x", "nothing without the other"),
         ("_CLIENT_KEY", "/x", "nothing without the other"),
@@ -389,18 +389,22 @@ fn what_makes_no_sense_is_said() {
     // What looks like a name may be the beginning of a secret.
     assert_eq!(
         option("headers", "Authorization: s3cret=="),
-        "'headers': entry 1 has no header's name"
+        "'headers': entry 1 has no header name"
     );
     assert_eq!(
         option("headers", "a=1,b=s3cret%0A"),
-        "'headers': entry 2 has no header's value"
+        "'headers': entry 2 has no header value"
     );
     assert_eq!(option("resource", "=x"), "'resource': entry 1 has no key");
-    assert_eq!(option("ca-file", "x"), "'ca-file': 'x' is no absolute path");
+    assert_eq!(
+        option("ca-file", "x"),
+        "'ca-file': 'x' is not an absolute \
+        path"
+    );
     assert!(option("cert-file", "/x").contains("needs both"));
     assert_eq!(
         option("wait-statuses", "401 4o4"),
-        "'wait-statuses': '4o4' is no status from 400 to 599"
+        "'wait-statuses': '4o4' is not a status from 400 to 599"
     );
     assert!(option("wait-statuses", "200").contains("'200'"));
     let sink = SinkConfig {

@@ -152,7 +152,7 @@ impl Known {
         self.refused.extend(all.map(|it| (it.0, reason.to_owned())));
         self.unreadable.append(&mut request.unreadable);
         self.end = request.end;
-        // What is no record is none for every collector.
+        // Invalid records are refused by every collector.
         if self.refused.is_empty() || self.has_accepted {
             self.settle(0, String::new(), book);
         }

@@ -1,20 +1,20 @@
-//! What becomes of the records of one signal: who is asked, and what the
-//! answers mean for each record.
+//! Sends the records of one signal, and decides what an answer means for each
+//! record.
 //!
-//! A record that a collector will never take must not keep the others from
-//! it. Which one that is, it does not say, so a request is divided until the
-//! record stands alone. But whoever refuses everything may be no collector:
-//! a refused record is rejected only if the same endpoint accepts others, and
-//! only a few requests in a row are made to find some.
+//! A record that a collector will never accept must not block the others. The
+//! collector does not identify it, so a refused request is divided until the
+//! record is alone. But an endpoint that refuses everything may not be a
+//! collector: a refused record is rejected only if the same endpoint accepts
+//! others, and only a few requests in a row are made to find some.
 //!
-//! Whatever is known of a record is told at once, in the order of the records:
-//! what has been accepted is not sent again, by whatever process.
+//! Each result is reported at once, in the order of the records: an accepted
+//! record is not sent again by any process.
 //!
-//! Of a batch that is more than one request the next one is made while the
-//! collector looks at the one before: a collector that is as fast as we are
-//! would else leave each of us waiting for half the time.
+//! If a batch has several requests, the next one is made while the collector
+//! processes the previous one; otherwise each of the two would wait for the
+//! other half of the time.
 //!
-//! Knows neither the spool's files nor any network.
+//! Must not know the spool's files, or networks.
 
 mod known;
 mod request;

@@ -120,6 +120,6 @@ fn read(
         Ok(mapped)
     } else {
         // `signal` and `mapping` have one opinion; a test sees to that.
-        Err(format!("it is none of the {}", kind.name()))
+        Err(format!("it is not one of the {}", kind.name()))
     }
 }

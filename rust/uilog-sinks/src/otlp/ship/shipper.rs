@@ -28,8 +28,7 @@ pub struct Shipper<P> {
 }
 
 impl<P: RequestSender> Shipper<P> {
-    /// Sends records of this kind to `collector`, with what is configured of
-    /// the resource.
+    /// Sends records of this kind to `collector`, with the configured resource.
     pub fn new(
         collector: P,
         kind: SignalType,
@@ -57,8 +56,8 @@ impl<P: RequestSender> Shipper<P> {
         self.collector.rest();
     }
 
-    /// Sends the records of a batch, which are of its kind, and tells the book
-    /// what becomes of them.
+    /// Sends the records of a batch, which are of its kind, and reports the
+    /// results.
     pub fn ship(
         &mut self,
         records: &[uilog_spool::Record],
@@ -119,9 +118,9 @@ impl<P: RequestSender> Shipper<P> {
         Outcome::Done
     }
 
-    /// Sends requests, each of them made while the one before is looked at,
-    /// until one is not settled by its answer: that is returned. What has been
-    /// made and not been sent is left.
+    /// Sends requests, and makes each while the previous one is processed,
+    /// until an answer does not complete its request: that request is returned.
+    /// Requests that were made and not sent are dropped.
     fn send_ahead(
         &mut self,
         requests: &mut Requests<'_>,

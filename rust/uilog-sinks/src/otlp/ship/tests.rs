@@ -259,7 +259,7 @@ fn what_is_no_record_is_rejected_whoever_answers() {
     let (outcome, asked) = ship(&all, &mut told, |_| Verdict::Accepted);
     assert_eq!((outcome, asked.len()), (Outcome::Done, 1));
     assert_eq!((told.end, told.rejected), (9, vec![0, 4, 8]));
-    assert!(told.reasons[0].starts_with("it is no record"));
+    assert!(told.reasons[0].starts_with("it is not a record"));
     let mut told = Told::default();
     let (outcome, asked) = ship(&all[..1], &mut told, |_| refused());
     assert_eq!((outcome, asked.len()), (Outcome::Done, 0));

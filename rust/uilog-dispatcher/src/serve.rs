@@ -1,0 +1,1020 @@
+//! The dispatcher process: runs the scripts that hg has put into the queue.
+//!
+//! There is one for each hg process. It starts scripts in the order of their
+//! events, a limited number at a time, kills those that exceed their time
+//! limit, and passes records to the structured sinks. It exits when the queue
+//! is empty, the last script has ended, the sinks are done and no hg holds the
+//! socket. Must not know how hg decides what to run.
+
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+use nix::unistd::Pid;
+use signal_hook::consts::SIGXFSZ;
+use uilog_channel::cached_reader::CachedReader;
+use uilog_channel::commandlost;
+use uilog_channel::commandlost::Inquiry;
+use uilog_channel::commandlost::Verdict;
+use uilog_channel::journal::Failure;
+use uilog_channel::journal::FailureKind;
+use uilog_channel::journal::Journal;
+pub use uilog_channel::journal::Redact;
+use uilog_channel::page;
+use uilog_channel::poll::timeout_until;
+use uilog_channel::queue;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Reader;
+use uilog_channel::queue::Reference;
+use uilog_channel::record_delivery::RecordDelivery;
+use uilog_channel::reporter;
+use uilog_channel::reporter::Reporter;
+use uilog_channel::unreported_losses::UnreportedLosses;
+use uilog_channel::wire::Frame;
+use uilog_channel::wire::Job;
+use uilog_channel::wire::PROTOCOL;
+use uilog_event::event::Event;
+use uilog_event::user::UserNameLookup;
+use uilog_sys::ended::Ended;
+use uilog_sys::pidfd;
+use uilog_sys::pidfd::Pidfd;
+use uilog_sys::sched;
+use uilog_sys::wakeup;
+use uilog_sys::wakeup::drain;
+
+use crate::failed::FailedScripts;
+use crate::running;
+use crate::running::Running;
+use crate::running::Script;
+use crate::script::Outputs;
+use crate::script::StartError;
+use crate::script::explain_end;
+use crate::script::start_script;
+use crate::stderr::Capture;
+use crate::stderr::Collector;
+
+/// How long to wait before trying again when the system is exhausted.
+const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
+/// How long to go on trying then.
+const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
+/// How long structured sinks may go on when there is nothing else to do.
+const SINKS_BOUND: Duration = Duration::from_secs(60);
+/// How long they may after SIGTERM: whoever shuts down a system waits longer.
+const TERMINATED_BOUND: Duration = Duration::from_secs(2);
+/// How long those may take, at the end, who append to the journal: a home
+/// directory may not answer.
+const APPEND_BOUND: Duration = Duration::from_secs(2);
+/// Frames that are looked at before other things are looked after.
+const MAX_LOOKED_AT: usize = 256;
+/// When a record has come, more are waited for so long before sinks get them.
+/// Nobody waits for a record, as people may for a script; and hg, which may be
+/// about to log more, has both processors for itself, and wakes nobody by that.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// How long to wait at the end for a journal that cannot be written yet.
+const JOURNAL_BOUND: Duration = Duration::from_secs(5);
+/// Why a dispatcher could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It was not started by hg.
+    #[error(
+        "hg starts this, with a socket as standard input and a queue as \
+         standard output; it is not for use by hand"
+    )]
+    ByHand,
+    /// hg speaks another protocol.
+    #[error("hg speaks protocol {0}, this is {PROTOCOL}")]
+    Protocol(u16),
+    /// It has come too late.
+    #[error("what is in the queue has been counted as lost already")]
+    Claimed,
+    /// The system failed.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+/// What a dispatcher leaves to the program that it runs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Callbacks {
+    /// Takes secrets out of what failed scripts have said, before it is kept.
+    pub redact: Redact,
+    /// Looks up the user of an event in the user database.
+    pub name_of: UserNameLookup,
+}
+
+fn system<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::System(what, error.into())
+}
+
+/// Serves the hg that has passed its socket as standard input, the page of its
+/// queue as standard output, and the frames as standard error, if these are
+/// apart.
+///
+/// # Errors
+///
+/// As of [`run`].
+pub fn run_by_standard(
+    records: Box<dyn RecordDelivery>,
+    callbacks: Callbacks,
+) -> Result<(), Error> {
+    let socket = io::stdin().as_fd().try_clone_to_owned();
+    let socket = socket.map_err(system("standard input"))?;
+    let queue = io::stdout().as_fd().try_clone_to_owned();
+    let queue = queue.map_err(system("standard output"))?;
+    let frames = take_frames(&queue).map_err(system("standard error"))?;
+    run(socket, queue, frames, records, callbacks)
+}
+
+/// The queue's frames, if hg has passed them as standard error: that is
+/// `/dev/null` from now on, so that no message falls into the queue. To be
+/// called before there can be one.
+///
+/// # Errors
+///
+/// The system has no descriptor to give.
+fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let page = File::from(queue.try_clone()?);
+    if !queue::is_apart(&page) {
+        return Ok(None);
+    }
+    let frames = io::stderr().as_fd().try_clone_to_owned()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    nix::unistd::dup2_stderr(null)?;
+    Ok(Some(frames))
+}
+
+/// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
+/// writes to, with its `frames` if these are apart, and `records` gets what is
+/// for structured sinks.
+///
+/// # Errors
+///
+/// It could not begin, or the queue is damaged.
+pub fn run(
+    socket: OwnedFd,
+    queue: OwnedFd,
+    frames: Option<OwnedFd>,
+    records: Box<dyn RecordDelivery>,
+    callbacks: Callbacks,
+) -> Result<(), Error> {
+    // Keep no directory busy: each script gets its own.
+    std::env::set_current_dir("/").map_err(system("chdir /"))?;
+    let socket = UnixStream::from(socket);
+    socket.peer_addr().map_err(|_| Error::ByHand)?;
+    let page = File::from(queue.try_clone().map_err(system("open the queue"))?);
+    let protocol = queue::protocol_of(&page).map_err(|_| Error::ByHand)?;
+    let has_name = frames.is_some() && protocol == PROTOCOL;
+    if has_name {
+        let begun = page::begin_reading(&page);
+        if !begun.map_err(system("wait for the previous dispatcher"))? {
+            return Err(Error::Claimed);
+        }
+    }
+    let queue = Reader::open_apart(queue, frames).map_err(|_| Error::ByHand)?;
+    if protocol != PROTOCOL {
+        queue.refuse().map_err(system("write to the queue"))?;
+        return Err(Error::Protocol(protocol));
+    }
+    socket
+        .set_nonblocking(true)
+        .map_err(system("set up the socket"))?;
+    // hg wakes us with each event, and must not lose its processor to us.
+    let is_batch = sched::enter_batch();
+    let mut server = Server::new(socket, queue, records, callbacks, is_batch)?;
+    server.take_over()?;
+    server.report_predecessor();
+    let served = server.serve();
+    // Whatever has ended it, scripts may still run.
+    server.collector.hand_over_all();
+    if has_name {
+        server.remove_page();
+    }
+    server.claim_abandoned();
+    served
+}
+
+/// The dispatcher's state.
+///
+/// Frames are looked at once, in their order, and nothing holds that up: a
+/// script that may not start yet stays where it is, and scripts go on from
+/// there when they can, as sinks do that have no room.
+struct Server {
+    /// `None` once no hg holds the other end.
+    socket: Option<UnixStream>,
+    feed: CachedReader,
+    /// The frame that is looked at next.
+    position: u64,
+    /// Records that have been looked at.
+    seen: u64,
+    /// Jobs that predecessors have looked at.
+    taken_before: u64,
+    /// There are scripts before `position` that have not been taken.
+    is_behind: bool,
+    running: Running,
+    /// As the last job says that has been looked at.
+    max_scripts: usize,
+    predecessor: Predecessor,
+    /// The newest environment: whose journal to write to.
+    environment: Arc<[u8]>,
+    records: Box<dyn RecordDelivery>,
+    losses: UnreportedLosses,
+    reporter: Reporter,
+    collector: Collector,
+    /// Scripts that have failed and that the journal is not told of yet.
+    failed: FailedScripts,
+    name_of: UserNameLookup,
+    /// Until when records are gathered, since the queue was empty.
+    gather_until: Option<Instant>,
+    /// What has been published.
+    published: Progress,
+    /// hg may have asked for something since it was looked for.
+    may_await: bool,
+    /// hg waits for the delivery of so many jobs; 0 if it does not.
+    awaited: u64,
+    /// Becomes readable when a child ends or SIGTERM arrives.
+    wakeup: UnixStream,
+    terminated: Arc<AtomicBool>,
+    /// This process has made itself a batch process; scripts are none.
+    is_batch: bool,
+    /// Set while the system has no process to give: since when, until when.
+    exhausted: Option<Exhausted>,
+    /// hg's process, if it could be seen when this one began.
+    hg: Option<Pidfd>,
+    /// What has become of it, once it has let go of the socket.
+    inquiry: Inquiry,
+    /// When to ask again, if that is not known yet.
+    ask_at: Option<Instant>,
+}
+
+/// What a dispatcher before this one has left behind, and the journal has not
+/// been told of.
+struct Predecessor {
+    /// Scripts that it had taken, and may have started or not.
+    uncertain: u64,
+    /// Events that it had lost, and records that sinks had in hand and the
+    /// queue has no more.
+    untold: u64,
+    failure: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Exhausted {
+    since: Instant,
+    until: Instant,
+}
+
+/// What there is to be looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// Nothing more.
+    Nothing,
+    /// A record that waits for others.
+    Gathering,
+    /// Other things have to be done meanwhile.
+    More,
+}
+
+impl Server {
+    fn new(
+        socket: UnixStream,
+        queue: Reader,
+        records: Box<dyn RecordDelivery>,
+        callbacks: Callbacks,
+        is_batch: bool,
+    ) -> Result<Self, Error> {
+        let (wakeup, signalled) =
+            wakeup::pair().map_err(system("create a socket"))?;
+        let terminated = Arc::new(AtomicBool::new(false));
+        let term = signal_hook::consts::SIGTERM;
+        let child = signal_hook::consts::SIGCHLD;
+        signal_hook::flag::register(term, Arc::clone(&terminated))
+            .map_err(system("handle SIGTERM"))?;
+        // A limit on files is an error of whoever writes, then, and not our end.
+        let too_large = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGXFSZ, too_large)
+            .map_err(system("handle SIGXFSZ"))?;
+        for signal in [term, child] {
+            let signalled =
+                signalled.try_clone().map_err(system("create a socket"))?;
+            signal_hook::low_level::pipe::register(signal, signalled)
+                .map_err(system("handle signals"))?;
+        }
+        let mut told = queue.told().map_err(system("share the queue"))?;
+        let progress = queue.progress();
+        let predecessor = Predecessor {
+            uncertain: progress.uncertain(),
+            untold: progress.untold(),
+            failure: queue.last_failure().ok().flatten(),
+        };
+        let hg = process_of_peer(&socket);
+        let mut feed = CachedReader::new(queue);
+        feed.keep_open_commands();
+        let environment = match progress.environment_at {
+            0 => Arc::default(),
+            at => feed.environment(at).map_err(system("read the queue"))?,
+        };
+        Ok(Self {
+            socket: Some(socket),
+            position: feed.queue.low(),
+            seen: progress.records,
+            taken_before: progress.taken,
+            is_behind: false,
+            feed,
+            running: Running::default(),
+            max_scripts: 1,
+            predecessor,
+            environment,
+            records,
+            losses: UnreportedLosses::default(),
+            reporter: Reporter::new(
+                reporter::append,
+                Box::new(move |records| told.add(records)),
+            ),
+            collector: Collector::new(is_batch),
+            failed: FailedScripts::new(callbacks.redact),
+            name_of: callbacks.name_of,
+            gather_until: None,
+            published: progress,
+            may_await: true,
+            awaited: 0,
+            wakeup,
+            is_batch,
+            terminated,
+            exhausted: None,
+            hg,
+            inquiry: Inquiry::default(),
+            ask_at: None,
+        })
+    }
+
+    /// Begins: counts what the predecessor left behind.
+    fn take_over(&mut self) -> Result<(), Error> {
+        let uncertain = self.predecessor.uncertain;
+        let progress = self.progress();
+        progress.readers += 1;
+        progress.not_started += uncertain;
+        progress.records_lost += progress.at_risk;
+        progress.at_risk = 0;
+        progress.unseen += progress.running();
+        self.publish()
+    }
+
+    /// Reports what the predecessor left behind, as soon as it is known whose
+    /// journal to write to. It has been counted already.
+    fn report_predecessor(&mut self) {
+        let Predecessor {
+            uncertain, untold, ..
+        } = self.predecessor;
+        if self.environment.is_empty() {
+            return;
+        }
+        if uncertain > 0 {
+            // Whether they ran, nobody knows.
+            let detail = "the dispatcher died while starting its script";
+            self.report(FailureKind::Lost, uncertain, detail);
+        }
+        if untold > 0 {
+            let failure = self.predecessor.failure.take();
+            let last = failure.map_or(String::new(), |it| {
+                format!("; its last failure: {it}")
+            });
+            let detail = format!(
+                "they were lost, or being delivered, when the dispatcher was \
+                 killed{last}"
+            );
+            self.report(FailureKind::Lost, untold, &detail);
+        }
+        self.predecessor.uncertain = 0;
+        self.predecessor.untold = 0;
+    }
+
+    fn progress(&mut self) -> &mut Progress {
+        self.feed.queue.progress_mut()
+    }
+
+    /// Removes the page, unless something is left that whoever finds it is to
+    /// count, or hg, which may append more, still has it.
+    fn remove_page(&self) {
+        let queue = &self.feed.queue;
+        let file = queue.page_file();
+        let has_gone = match self.socket {
+            None => page::await_maker(file),
+            Some(_) => page::holders(file).map(|it| !it.maker),
+        };
+        let Ok(page) = queue.page() else { return };
+        if has_gone.unwrap_or(true) && page.lost() == 0 {
+            // One that stays says that nothing has been lost.
+            let _ = page::remove(queue.page_file(), &page.path);
+        }
+    }
+
+    /// Tells the journal of what others have lost that have been killed.
+    fn claim_abandoned(&self) {
+        let block = &self.environment;
+        let journal = Journal::for_environment(block);
+        if let Some(journal) = journal.filter(|_| !block.is_empty()) {
+            journal.claim_abandoned(APPEND_BOUND);
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), Error> {
+        loop {
+            self.drain_wakeups();
+            self.reap();
+            self.collector.drain();
+            self.journal_failed(false);
+            self.running.enforce_deadlines();
+            let ahead = self.look_ahead()?;
+            self.run_waiting()?;
+            self.settle()?;
+            if ahead == Ahead::Nothing {
+                self.answer();
+            }
+            if self.terminated.load(Ordering::Relaxed) {
+                return self.give_up();
+            }
+            let is_at_end = ahead == Ahead::Nothing && self.socket.is_none();
+            if is_at_end && self.tell_of_lost_commands() {
+                // Whatever scripts do, there will be no more records.
+                self.records.finish(Instant::now() + SINKS_BOUND);
+                let is_idle = self.running.is_empty()
+                    && self.failed.is_empty()
+                    && !self.is_behind;
+                if is_idle && self.records.is_finished() {
+                    self.settle()?;
+                    self.finish_journal(JOURNAL_BOUND);
+                    return Ok(());
+                }
+            }
+            if ahead != Ahead::More {
+                self.wait(ahead == Ahead::Gathering)?;
+            }
+        }
+    }
+
+    /// hg has gone: if commands of it have not ended, appends to the queue what
+    /// is to be said of that. True if there is nothing more to be looked at.
+    fn tell_of_lost_commands(&mut self) -> bool {
+        self.ask_at = None;
+        let queue = &mut self.feed.queue;
+        // What cannot be read has no end, and somebody may have to be told.
+        if queue.open_command().is_ok_and(|open| open.is_none()) {
+            return true;
+        }
+        let was_watched = self.hg.is_some();
+        let concluded = match self.inquiry.ask(self.hg.as_ref(), was_watched) {
+            Verdict::Unknown => {
+                self.ask_at = Some(Instant::now() + commandlost::LOOK_AGAIN);
+                return false;
+            }
+            Verdict::Lives => {
+                let _ = commandlost::dismiss(queue);
+                return true;
+            }
+            Verdict::Dead(death) => commandlost::conclude(queue, &death),
+        };
+        if let Err((count, error)) = concluded {
+            self.progress().records_lost += count;
+            let detail = format!("{}: {error}", commandlost::CANNOT_TELL);
+            // Counted first: who dies in between leaves it to others.
+            let _ = self.publish();
+            self.report(FailureKind::Lost, count, &detail);
+        }
+        // There is a record to be looked at, as a rule.
+        self.ask_at = Some(Instant::now());
+        false
+    }
+
+    /// Reads what wakes us up; notices when the last hg has gone.
+    fn drain_wakeups(&mut self) {
+        drain(&self.wakeup);
+        self.may_await = true;
+        if self.socket.as_ref().is_some_and(|socket| !drain(socket)) {
+            self.socket = None;
+        }
+    }
+
+    /// Tells hg what has become of the records for which it waits.
+    fn answer(&mut self) {
+        if std::mem::take(&mut self.may_await) {
+            self.awaited = self.feed.queue.awaited();
+        }
+        let end = self.feed.queue.committed().map_or(u64::MAX, |it| it.end);
+        if self.awaited == 0 || self.position < end {
+            return;
+        }
+        let delivery = self.records.hurry();
+        if delivery != Delivery::Pending {
+            // If it cannot be written, hg waits for as long as it may.
+            let _ = self.feed.queue.answer(self.awaited, delivery);
+            self.awaited = 0;
+        }
+    }
+
+    /// Looks at the frames that have come: starts scripts as far as they may,
+    /// and offers records.
+    fn look_ahead(&mut self) -> Result<Ahead, Error> {
+        for _ in 0..MAX_LOOKED_AT {
+            let position = self.position;
+            let Some((bytes, next)) =
+                self.feed.queue.frame(position).map_err(reading)?
+            else {
+                self.gather_until = None;
+                return Ok(Ahead::Nothing);
+            };
+            let is_new = position >= self.progress().scripts_at;
+            match postcard::from_bytes::<Frame<'_>>(&bytes) {
+                Ok(Frame::Environment(_)) => {
+                    let kind = Reference::Environment;
+                    self.feed.queue.refer(kind, position, next);
+                }
+                Ok(Frame::Items(_)) => {
+                    self.feed.queue.refer(Reference::Items, position, next);
+                }
+                Ok(Frame::Open(open)) => {
+                    self.feed.see_open_command(position, &open);
+                    self.see_environment(open.record.environment_at)?;
+                }
+                Ok(Frame::Record(_)) => {
+                    if position >= self.progress().records_at {
+                        if self.begin_gathering() {
+                            return Ok(Ahead::Gathering);
+                        }
+                        self.offer(position, bytes)?;
+                    }
+                }
+                Ok(Frame::Job(job)) => {
+                    if is_new && !self.is_behind {
+                        self.progress().scripts_at = position;
+                        self.is_behind = !self.run_job(&job, position, next)?;
+                    }
+                }
+                Err(_) => {
+                    if is_new && !self.is_behind {
+                        self.pass_unreadable(next)?;
+                    }
+                }
+            }
+            self.position = next;
+            if !self.is_behind {
+                let scripts_at = &mut self.progress().scripts_at;
+                *scripts_at = next.max(*scripts_at);
+            }
+        }
+        Ok(Ahead::More)
+    }
+
+    /// Whose journal to write to, if nothing else will tell.
+    fn see_environment(&mut self, at: u64) -> Result<(), Error> {
+        if self.environment.is_empty() {
+            self.environment = self.feed.environment(at).map_err(reading)?;
+            self.report_predecessor();
+        }
+        Ok(())
+    }
+
+    /// Offers a record to the sinks.
+    fn offer(&mut self, position: u64, bytes: Vec<u8>) -> Result<(), Error> {
+        let queued = self.feed.queued(position, bytes).map_err(reading)?;
+        let Some(queued) = queued else {
+            return Ok(());
+        };
+        self.environment = Arc::clone(&queued.environment);
+        self.report_predecessor();
+        self.records.offer(&queued);
+        self.seen += 1;
+        self.count_taken();
+        Ok(())
+    }
+
+    /// Starts those of the scripts that may start now and could not before.
+    fn run_waiting(&mut self) -> Result<(), Error> {
+        while self.is_behind && self.may_start() {
+            let position = self.progress().scripts_at;
+            if position >= self.position {
+                self.is_behind = false;
+                return Ok(());
+            }
+            let Some((bytes, next)) =
+                self.feed.queue.frame(position).map_err(reading)?
+            else {
+                return Ok(());
+            };
+            match postcard::from_bytes::<Frame<'_>>(&bytes) {
+                Ok(Frame::Job(job)) => {
+                    if !self.run_job(&job, position, next)? {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => self.progress().scripts_at = next,
+                Err(_) => self.pass_unreadable(next)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a script may start, as far as is known before it is looked at.
+    fn may_start(&self) -> bool {
+        let is_waiting =
+            self.exhausted.is_some_and(|it| Instant::now() < it.until);
+        let is_terminated = self.terminated.load(Ordering::Relaxed);
+        self.running.len() < self.max_scripts && !is_waiting && !is_terminated
+    }
+
+    /// Runs a job; false if it has to wait.
+    fn run_job(
+        &mut self,
+        job: &Job<'_>,
+        position: u64,
+        next: u64,
+    ) -> Result<bool, Error> {
+        self.max_scripts = job.limits.max_scripts.max(1) as usize;
+        if !self.may_start() {
+            return Ok(false);
+        }
+        let environment =
+            self.feed.environment(job.environment_at).map_err(reading)?;
+        self.environment = Arc::clone(&environment);
+        self.report_predecessor();
+        self.take_script(next)?;
+        let (started, capture) = self.start(job, &environment);
+        match started {
+            Ok(pid) => {
+                self.progress().started += 1;
+                self.running.add(pid, job, environment, capture);
+            }
+            Err(error) if self.may_retry(&error) => {
+                let progress = self.progress();
+                progress.scripts -= 1;
+                progress.scripts_at = position;
+                self.count_taken();
+                self.publish()?;
+                return Ok(false);
+            }
+            Err(error) => {
+                self.progress().not_started += 1;
+                let Event { name, session, .. } = &job.event;
+                let mut failure = Failure::now(
+                    session.to_string(),
+                    name,
+                    FailureKind::NotStarted,
+                    1,
+                    error.to_string(),
+                );
+                failure.script = Some(Box::new(running::facts(job)));
+                self.show(&failure);
+                // Counted first: who dies in between leaves it to others.
+                self.publish()?;
+                self.reporter.report(failure, &environment);
+            }
+        }
+        self.exhausted = None;
+        self.publish()?;
+        Ok(true)
+    }
+
+    /// Starts a job's script, and what keeps the last of its standard error.
+    fn start(
+        &mut self,
+        job: &Job<'_>,
+        environment: &[u8],
+    ) -> (Result<Pid, StartError>, Option<Capture>) {
+        let (is_batch, name_of) = (self.is_batch, self.name_of);
+        if let Some(mut capture) = self.collector.capture() {
+            let outputs = Outputs {
+                stdout: None,
+                stderr: capture.input(),
+            };
+            let started =
+                start_script(job, environment, is_batch, outputs, name_of);
+            match started {
+                // It must not be for want of what this has taken.
+                Err(error) if error.is_exhausted() => {}
+                started => {
+                    capture.close_input();
+                    return (started, Some(capture));
+                }
+            }
+        }
+        let nowhere = Outputs::default();
+        let started =
+            start_script(job, environment, is_batch, nowhere, name_of);
+        (started, None)
+    }
+
+    /// Only in a damaged queue there is such a frame; those behind it are still
+    /// delimited, so that they may be readable.
+    fn pass_unreadable(&mut self, next: u64) -> Result<(), Error> {
+        self.take_script(next)?;
+        self.progress().not_started += 1;
+        self.publish()?;
+        let detail = "unreadable record in the queue";
+        self.report(FailureKind::Lost, 1, detail);
+        Ok(())
+    }
+
+    /// Notes that a script has been taken, before anything is done about it:
+    /// whoever comes after us must not run it a second time.
+    fn take_script(&mut self, next: u64) -> Result<(), Error> {
+        let progress = self.progress();
+        progress.scripts += 1;
+        progress.scripts_at = next;
+        self.count_taken();
+        self.publish()
+    }
+
+    fn count_taken(&mut self) {
+        let taken = self.progress().scripts + self.seen;
+        self.progress().taken = taken.max(self.taken_before);
+    }
+
+    /// Whether a record that has come is to wait for others.
+    fn begin_gathering(&mut self) -> bool {
+        let until = Instant::now() + GATHER;
+        self.gather_until.get_or_insert(until);
+        self.gathering().is_some()
+    }
+
+    /// Until when records are gathered, if that is still to come.
+    fn gathering(&self) -> Option<Instant> {
+        let is_pointless =
+            self.socket.is_none() || self.terminated.load(Ordering::Relaxed);
+        let until = self.gather_until.filter(|_| !is_pointless);
+        until.filter(|it| Instant::now() < *it)
+    }
+
+    /// Notes what has become of records, and gives back the memory of what
+    /// everybody is done with.
+    fn settle(&mut self) -> Result<(), Error> {
+        let settled = self.records.settle(&mut self.feed).map_err(reading)?;
+        let position = self.position;
+        let progress = self.feed.queue.progress_mut();
+        progress.records += settled.done;
+        let oldest = settled.oldest.unwrap_or(position);
+        progress.records_at = progress.records_at.max(oldest);
+        progress.at_risk = settled.at_risk;
+        let mut reason = None;
+        for loss in settled.losses {
+            progress.records_lost += loss.count;
+            reason = Some(loss.explain());
+            self.losses.add(loss);
+        }
+        if let Some(reason) = reason {
+            // Whoever sees the count is to find the reason.
+            let _ = self.feed.queue.publish_failure(&reason);
+        }
+        self.feed.queue.pass();
+        self.publish()?;
+        self.feed.queue.release();
+        self.tell(false);
+        Ok(())
+    }
+
+    /// Tells the journal what sinks have lost: the first at once, then at most
+    /// once in a while. It has been counted already.
+    fn tell(&mut self, is_last: bool) {
+        let is_alone = self.socket.is_none();
+        let losses = self.losses.due(Instant::now(), is_alone, is_last);
+        for loss in losses {
+            self.report(loss.kind(), loss.count, &loss.explain());
+        }
+    }
+
+    /// Whether an error will pass; then nothing is started for a while.
+    fn may_retry(&mut self, error: &StartError) -> bool {
+        let now = Instant::now();
+        let since = self.exhausted.map_or(now, |it| it.since);
+        let is_passing = error.is_exhausted() && now < since + EXHAUSTED_BOUND;
+        if is_passing {
+            let until = now + EXHAUSTED_DELAY;
+            self.exhausted = Some(Exhausted { since, until });
+        }
+        is_passing
+    }
+
+    /// Shows what has been done, if it is not shown yet.
+    fn publish(&mut self) -> Result<(), Error> {
+        let progress = self.feed.queue.progress();
+        if progress != self.published {
+            let publish = self.feed.queue.publish();
+            publish.map_err(system("write to the queue"))?;
+            self.published = progress;
+        }
+        Ok(())
+    }
+
+    /// Reaps every script that has ended.
+    fn reap(&mut self) {
+        while let Some((script, ended)) = self.running.reap() {
+            self.account(script, ended);
+        }
+    }
+
+    fn account(&mut self, script: Script, ended: Ended) {
+        if let Some(capture) = &script.capture {
+            self.collector.script_ended(capture);
+        }
+        let progress = self.progress();
+        let (kind, detail) = match ended {
+            Ended::Exited(0) if !script.is_ending => {
+                progress.succeeded += 1;
+                (None, String::new())
+            }
+            _ if script.is_ending => {
+                progress.timed_out += 1;
+                let detail = "it timed out (uilog.script-timeout)";
+                (Some(FailureKind::TimedOut), detail.to_owned())
+            }
+            ended => {
+                progress.failed += 1;
+                (Some(FailureKind::Failed), explain_end(ended))
+            }
+        };
+        if let Some(kind) = kind {
+            let failure = self.failed.add(script, ended, kind, detail);
+            self.show(&failure);
+            self.journal_failed(false);
+        }
+        // Only counters: if they cannot be shown, the scripts still run.
+        let _ = self.publish();
+    }
+
+    /// Tells the journal of scripts that have failed, each as soon as all that
+    /// it has written to standard error is there.
+    fn journal_failed(&mut self, is_last: bool) {
+        for (failure, environment) in self.failed.take_ready(is_last) {
+            self.reporter.report(failure, &environment);
+        }
+    }
+
+    /// Waits until there may be something to do. `is_gathering`: there is, when
+    /// the time to gather records is over. What scripts say is read meanwhile.
+    fn wait(&mut self, is_gathering: bool) -> Result<(), Error> {
+        let gathering = self.gathering();
+        if is_gathering && gathering.is_none() {
+            return Ok(());
+        }
+        let deadline = self.deadline(gathering);
+        while self.wait_once(gathering.is_some(), deadline)? {
+            self.collector.drain();
+        }
+        Ok(())
+    }
+
+    /// When there is something to do, whatever happens.
+    fn deadline(&self, gathering: Option<Instant>) -> Option<Instant> {
+        let deadline = self.running.next_deadline();
+        let may_run = self.is_behind && self.running.len() < self.max_scripts;
+        let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
+        let records = self.records.deadline();
+        let losses = self.losses.deadline(self.socket.is_none());
+        let failed = self.failed.deadline();
+        let ask = self.ask_at;
+        let all = [deadline, retry, records, losses, failed, gathering, ask];
+        all.into_iter().flatten().min()
+    }
+
+    /// Waits; true if all that has happened is that scripts have said something.
+    fn wait_once(
+        &self,
+        is_gathering: bool,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Error> {
+        let mut wanted =
+            vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
+        if !is_gathering {
+            if let Some(socket) = &self.socket {
+                wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+            }
+            if let Some(records) = self.records.wakeup() {
+                wanted.push(PollFd::new(records, PollFlags::POLLIN));
+            }
+        }
+        let others = wanted.len();
+        wanted.extend(self.collector.polled());
+        let timeout = timeout_until(deadline);
+        match nix::poll::poll(&mut wanted, timeout) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(false),
+            Ok(_) => {}
+            Err(errno) => return Err(Error::System("wait", errno.into())),
+        }
+        let is_ready = |it: &PollFd<'_>| it.any().unwrap_or(true);
+        let is_late = deadline.is_some_and(|it| it <= Instant::now());
+        Ok(!is_late && !wanted[..others].iter().any(is_ready))
+    }
+
+    /// On SIGTERM: the records that have come get a moment to arrive; moves
+    /// past what will not be run any more, and says so.
+    fn give_up(&mut self) -> Result<(), Error> {
+        // There will be no more of them, and what follows takes time.
+        self.collector.hand_over_all();
+        let deadline = Instant::now() + TERMINATED_BOUND;
+        if self.socket.is_none() {
+            self.tell_of_lost_commands();
+        }
+        let end = self.feed.queue.committed().map_err(reading)?.end;
+        while self.position < end && Instant::now() < deadline {
+            self.look_ahead()?;
+            self.settle()?;
+        }
+        self.records.finish(deadline);
+        self.settle()?;
+        while !self.records.is_finished() {
+            self.wait(false)?;
+            self.drain_wakeups();
+            self.reap();
+            self.collector.drain();
+            self.running.enforce_deadlines();
+            self.settle()?;
+        }
+        self.move_past_the_rest()?;
+        // Whoever logs from now on finds nobody, and starts another
+        // dispatcher, though this one may need a while to end. What has come
+        // before nobody else looks at.
+        if let Some(socket) = self.socket.take() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.move_past_the_rest()?;
+        self.finish_journal(TERMINATED_BOUND);
+        // They go on, but nobody here will see their end.
+        let progress = self.progress();
+        progress.unseen += progress.running();
+        self.publish()
+    }
+
+    /// Counts what has come and is not to be run as lost.
+    fn move_past_the_rest(&mut self) -> Result<(), Error> {
+        let committed = self.feed.queue.committed().map_err(reading)?;
+        let seen = self.seen;
+        let progress = self.progress();
+        let done = seen + progress.scripts;
+        let left = committed.jobs.saturating_sub(done);
+        let progress = self.progress();
+        progress.scripts_at = committed.end;
+        progress.records_at = committed.end;
+        // Taken by this one, so that no later one counts them again.
+        progress.scripts += left;
+        progress.taken += left;
+        progress.not_started += left;
+        self.publish()?;
+        if left > 0 {
+            let detail = "the dispatcher was ended by SIGTERM";
+            self.report(FailureKind::Lost, left, detail);
+        }
+        Ok(())
+    }
+
+    /// Tells hg, and whoever asks later, of what is no single event's. The
+    /// losses have been counted in the page already.
+    fn report(&mut self, kind: FailureKind, lost: u64, detail: &str) {
+        let detail = detail.to_owned();
+        let failure = Failure::now(String::new(), b"", kind, lost, detail);
+        self.show(&failure);
+        self.reporter.report(failure, &self.environment);
+    }
+
+    /// Tells hg. Where neither this nor the journal can be written there is
+    /// nobody left to tell.
+    fn show(&self, failure: &Failure) {
+        let subject = if failure.event.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", failure.event)
+        };
+        let text = format!("{subject}{}", failure.detail);
+        let _ = self.feed.queue.publish_failure(&text);
+    }
+
+    /// The end: the journal gets what it does not have yet.
+    fn finish_journal(&mut self, bound: Duration) {
+        self.journal_failed(true);
+        self.tell(true);
+        self.reporter.finish(Instant::now() + bound);
+    }
+}
+
+/// The process at the other end of hg's socket, unless it has gone.
+fn process_of_peer(socket: &UnixStream) -> Option<Pidfd> {
+    let peer = getsockopt(socket, PeerCredentials).ok()?;
+    let process = pidfd::open(Pid::from_raw(peer.pid()))?;
+    // Else the number may be another's by now.
+    drain(socket).then_some(process)
+}
+
+fn reading(error: io::Error) -> Error {
+    Error::System("read the queue", error)
+}

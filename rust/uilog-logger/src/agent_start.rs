@@ -1,0 +1,132 @@
+//! Starts the user's agent if none is running.
+//!
+//! Responsible for there being only one: the process that starts it first takes
+//! a lock, which the agent inherits and holds as long as it lives. Does not
+//! block.
+
+use std::ffi::CString;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::unistd::AccessFlags;
+use nix::unistd::access;
+use uilog_channel::agent_address;
+use uilog_channel::agent_address::AgentNames;
+use uilog_event::environment_block::split_environment;
+use uilog_sys::living_file;
+use uilog_sys::living_file::Holder;
+use uilog_sys::own_dir::OwnDir;
+use uilog_sys::spawn;
+use uilog_sys::spawn::Start;
+use uilog_sys::spawn::Stdio;
+
+/// Where it finds programs.
+const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";
+/// What it gets of its starter's environment: where this user's files are. It
+/// reads the configuration there for queues of unknown origin, and looks for
+/// queues. Nothing else serves others; and whoever ends all processes with a
+/// job's variables, as Jenkins does, finds none of them.
+const INHERITED: [&[u8]; 5] = [
+    b"HGRCPATH",
+    b"HOME",
+    b"XDG_CONFIG_HOME",
+    b"XDG_RUNTIME_DIR",
+    b"XDG_STATE_HOME",
+];
+
+/// Starts an agent in a runtime directory, by this program, unless there is
+/// one or somebody else is just starting it; whether it has. The agent believes
+/// what the queue of that name says of sinks: it is the caller's own. It is at
+/// home where this environment, a block, says.
+///
+/// # Errors
+///
+/// Why none can be started.
+pub fn start(
+    dir: &OwnDir,
+    program: &Path,
+    queue: Option<&OsStr>,
+    environment: &[u8],
+) -> Result<bool, String> {
+    check_program(program)?;
+    let lock = lock(dir).map_err(|error| format!("cannot lock: {error}"))?;
+    let Some(lock) = lock else {
+        return Ok(false);
+    };
+    let no_path = |_| "there is NUL in a path".to_owned();
+    let directory = dir.path().as_os_str().as_bytes();
+    let directory = CString::new(directory).map_err(no_path)?;
+    let mut command = spawn::Command::new(program)
+        .map_err(|_| format!("'{}' is not a path", program.display()))?;
+    command.arg(c"agent".to_owned());
+    command.arg(c"serve".to_owned());
+    command.arg(directory);
+    if let Some(queue) = queue {
+        command.arg(CString::new(queue.as_bytes()).map_err(no_path)?);
+    }
+    command.stdin(Stdio::Fd(lock.as_fd()));
+    command.env(inherited(environment));
+    command.spawn_detached(Start::NoWait).map_err(|error| {
+        format!("cannot start {}: {error}", program.display())
+    })?;
+    Ok(true)
+}
+
+/// An agent's environment.
+fn inherited(environment: &[u8]) -> Vec<CString> {
+    let entries = split_environment(environment);
+    let kept = entries.filter(|(name, _)| INHERITED.contains(name));
+    let kept = kept.map(|(name, value)| [name, b"=", value].concat());
+    let all = std::iter::once(PATH.to_vec()).chain(kept);
+    all.filter_map(|entry| CString::new(entry).ok()).collect()
+}
+
+/// Whether a program can be run: the exec's own errors come too late for a
+/// caller that does not wait, and a missing binary must not go unnoticed.
+///
+/// # Errors
+///
+/// Why it cannot.
+pub(crate) fn check_program(program: &Path) -> Result<(), String> {
+    access(program, AccessFlags::X_OK)
+        .map_err(|errno| format!("cannot run {}: {errno}", program.display()))
+}
+
+/// The lock of whoever starts an agent; none if somebody has it, who is about
+/// to look into every queue.
+fn lock(dir: &OwnDir) -> io::Result<Option<File>> {
+    let names = AgentNames::new(&agent_address::namespaces()?);
+    let file = dir.open_or_create(&names.lock, OFlag::O_RDWR, 0o600)?;
+    let is_free = living_file::hold(&file, Holder::Maker)?;
+    Ok(is_free.then_some(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_at_home_where_its_starter_is() {
+        let block = b"BUILD_ID=7\0HOME=/h\0TOKEN=x\0HGRCPATH=/rc\0PATH=/evil\0\
+                      XDG_CONFIG_HOME=/c\0XDG_STATE_HOME=/s\0HG=/hg\0\
+                      XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0";
+        let entries = inherited(block);
+        let entries = entries.iter().map(|it| it.to_str().unwrap());
+        let mut entries: Vec<_> = entries.collect();
+        entries.sort_unstable();
+        let expected = [
+            "HGRCPATH=/rc",
+            "HOME=/h",
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+            "XDG_CONFIG_HOME=/c",
+            "XDG_RUNTIME_DIR=/r",
+            "XDG_STATE_HOME=/s",
+        ];
+        assert_eq!(entries, expected);
+    }
+}

@@ -1,0 +1,849 @@
+//! hg's side of the dispatcher: starts it, and passes jobs to it.
+//!
+//! Nothing here waits: a job is appended to the queue, and a byte wakes the
+//! dispatcher. If a dispatcher has died, another one is started on the same
+//! queue; one that stalls is not waited for. If all processes are killed, the
+//! queue's counter page (`page`) has what was lost.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::socket;
+use nix::sys::socket::MsgFlags;
+use uilog_channel::backoff::Backoff;
+use uilog_channel::bound::Bound;
+use uilog_channel::bound::Descriptors;
+use uilog_channel::bound::NO_DESCRIPTOR;
+use uilog_channel::bound::SEND_FLAGS;
+use uilog_channel::bound::leave_some_for_hg;
+use uilog_channel::frames;
+use uilog_channel::frames::JobParts;
+use uilog_channel::frames::Sent;
+use uilog_channel::frames::Task;
+use uilog_channel::loss::Loss;
+use uilog_channel::page;
+use uilog_channel::page::CreatedPage;
+use uilog_channel::page::PageError;
+use uilog_channel::queue::Delivery;
+use uilog_channel::queue::Progress;
+use uilog_channel::queue::Writer;
+use uilog_channel::queue::frames_file;
+use uilog_channel::settings::Settings;
+use uilog_channel::wire::DOORBELL;
+use uilog_channel::wire::PROTOCOL;
+use uilog_event::event::SessionId;
+use uilog_sys::fork::CloseInChild;
+use uilog_sys::spawn;
+use uilog_sys::spawn::Start;
+use uilog_sys::spawn::Stdio;
+
+use crate::agent_start;
+use crate::installation::Programs;
+
+/// How long `hg debuguilog` waits for the dispatcher.
+const PROBE_BOUND: Duration = Duration::from_secs(5);
+/// When hg ends, a dispatcher that replaces one that did nothing is given
+/// this long to take its first job.
+const BARREN_GRACE: Duration = Duration::from_millis(20);
+/// How often whoever waits for a verdict looks for it.
+const VERDICT_STEP: Duration = Duration::from_millis(1);
+/// ... and how often it looks whether the dispatcher still runs.
+const LOOK_STEP: Duration = Duration::from_millis(50);
+/// How many dispatchers in a row may die without taking a single job.
+const MAX_BARREN: u32 = 3;
+
+/// What a page of counters needs to be found again: whose it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// hg's environment, as a block.
+    pub environment: &'a [u8],
+    /// hg's session.
+    pub session: SessionId,
+}
+
+/// The dispatcher, as hg sees it.
+#[derive(Debug)]
+pub struct Dispatcher {
+    programs: Programs,
+    /// There may be records: the next dispatcher must take them.
+    has_records: bool,
+    /// Another dispatcher, for records that came when one for scripts alone was
+    /// serving already. All later records are for it, too.
+    for_records: Option<Box<Dispatcher>>,
+    hg: Vec<u8>,
+    link: Option<Link>,
+    backoff: Backoff,
+    starts: u64,
+    barren: u32,
+    /// The page of a dispatcher that has been given up.
+    given_up: Option<String>,
+    /// Why there is no page, until somebody has asked.
+    no_page: Option<String>,
+    has_lacked_page: bool,
+}
+
+/// The state of a dispatcher, to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its process id.
+    pub pid: i32,
+    /// Jobs given to it.
+    pub jobs: u64,
+    /// What it has done.
+    pub progress: Progress,
+    /// Memory of the queue, in bytes.
+    pub queue_bytes: u64,
+    /// Its last failure.
+    pub last_failure: Option<String>,
+}
+
+impl Dispatcher {
+    /// A dispatcher that is not started yet.
+    pub fn new(programs: impl Into<Programs>) -> Self {
+        Self {
+            programs: programs.into(),
+            has_records: false,
+            for_records: None,
+            hg: Vec::new(),
+            link: None,
+            backoff: Backoff::default(),
+            starts: 0,
+            barren: 0,
+            given_up: None,
+            no_page: None,
+            has_lacked_page: false,
+        }
+    }
+
+    /// The binary that can do everything.
+    pub fn program(&self) -> &Path {
+        &self.programs.all
+    }
+
+    /// The binaries.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Tells that there may be records from now on.
+    pub fn expect_records(&mut self) {
+        self.has_records = true;
+    }
+
+    /// The program that the next dispatcher is to run; whether it is one for
+    /// scripts alone.
+    fn choose(&self) -> Result<(PathBuf, bool), String> {
+        let scripts = self.programs.scripts.as_ref();
+        let scripts = scripts.filter(|it| {
+            !self.has_records && agent_start::check_program(it).is_ok()
+        });
+        if let Some(scripts) = scripts {
+            return Ok((scripts.clone(), true));
+        }
+        let all = &self.programs.all;
+        agent_start::check_program(all).map(|()| (all.clone(), false))
+    }
+
+    /// hg's executable, as it was told.
+    pub(crate) fn hg(&self) -> &[u8] {
+        &self.hg
+    }
+
+    /// How many dispatchers have been started.
+    pub fn starts(&self) -> u64 {
+        let others = self.for_records.as_ref().map_or(0, |it| it.starts());
+        self.starts + others
+    }
+
+    /// Tells where hg's executable is.
+    pub fn set_hg(&mut self, hg: &[u8]) {
+        if self.hg != hg {
+            self.hg = hg.to_vec();
+        }
+    }
+
+    /// The dispatcher's state, if one has been started. If there are two, the
+    /// one for scripts is shown, with the counters of both.
+    pub fn status(&self) -> Option<Status> {
+        let others = self.for_records.as_ref().and_then(|it| it.status());
+        let Some(own) = self.own_status() else {
+            return others;
+        };
+        let Some(others) = others else {
+            return Some(own);
+        };
+        Some(Status {
+            jobs: own.jobs + others.jobs,
+            progress: own.progress.plus(others.progress),
+            queue_bytes: own.queue_bytes + others.queue_bytes,
+            last_failure: own.last_failure.or(others.last_failure),
+            ..own
+        })
+    }
+
+    fn own_status(&self) -> Option<Status> {
+        let link = self.link.as_ref()?;
+        let queue = &link.queue;
+        Some(Status {
+            pid: link.pid,
+            jobs: queue.committed().jobs,
+            progress: queue.progress().ok()?,
+            queue_bytes: queue.bytes().unwrap_or(0),
+            last_failure: queue.last_failure().ok()?,
+        })
+    }
+
+    /// Starts the dispatcher if none runs, and waits until it serves the
+    /// queue; for `hg debuguilog`, which has the time. Without an owner nothing
+    /// is created that has a name.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub fn probe(
+        &mut self,
+        settings: &Settings,
+        owner: Option<Owner<'_>>,
+    ) -> Result<(), String> {
+        let probed = self.probe_once(settings, owner);
+        let is_other = !self.has_records && self.programs.scripts.is_some();
+        if probed.is_err() && is_other {
+            // It may be that only the one for scripts alone does not work.
+            self.programs.scripts = None;
+            self.link = None;
+            return self.probe_once(settings, owner);
+        }
+        probed
+    }
+
+    fn probe_once(
+        &mut self,
+        settings: &Settings,
+        owner: Option<Owner<'_>>,
+    ) -> Result<(), String> {
+        if self.link.is_none() {
+            self.open(settings, Start::Wait(PROBE_BOUND), owner)?;
+        }
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + PROBE_BOUND;
+        while link.progress().readers == 0 {
+            if !link.ring() {
+                return Err("it ends before it has done anything".to_owned());
+            }
+            if Instant::now() > deadline {
+                return Err("it does not answer".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Starts the dispatcher if none runs, for a job that will come. Should
+    /// that fail, the job will be told.
+    pub fn prepare(&mut self, settings: &Settings, owner: Owner<'_>) {
+        if self.link.is_none() {
+            let _ = self.open(settings, Start::NoWait, Some(owner));
+        }
+    }
+
+    /// Hands over a job, without waiting for anything.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub fn send(&mut self, parts: &JobParts<'_>) -> Result<(), Loss> {
+        let events = parts.events();
+        let lost = |reason: String| Loss { events, reason };
+        if self.link.as_ref().is_some_and(|link| !link.is_intact()) {
+            // The dispatcher ends by itself.
+            self.link = None;
+        }
+        if matches!(parts.task, Task::Record { .. }) {
+            if let Some(others) = self.others_for_records() {
+                return others.send(parts);
+            }
+            self.has_records = true;
+        }
+        if self.link.is_none() {
+            if let Some(reason) = self.backoff.reason() {
+                return Err(lost(reason));
+            }
+            let owner = Owner {
+                environment: parts.environment,
+                session: parts.event.session,
+            };
+            self.open(parts.settings, Start::NoWait, Some(owner))
+                .map_err(|reason| lost(self.backoff.failed(reason)))?;
+        }
+        let Some(link) = self.link.as_mut() else {
+            return Err(lost("there is no dispatcher".to_owned()));
+        };
+        let appended = link.sent.append(&mut link.queue, parts, &self.hg);
+        if let Err(error) = appended {
+            if error.kind() != io::ErrorKind::StorageFull {
+                // The dispatcher still runs what it has; the next event gets
+                // another one, with a queue that may have more luck.
+                link.set_untold(0);
+                self.link = None;
+            }
+            return Err(lost(frames::explain(&error, parts.settings)));
+        }
+        if parts.is_followed() || link.ring() {
+            Ok(())
+        } else {
+            self.replace()
+        }
+    }
+
+    /// The command has ended that the caller knows as `id`, if its beginning
+    /// was handed over.
+    pub(crate) fn end_command(&mut self, id: u64) {
+        if let Some(link) = self.link_of_command() {
+            // If it cannot be written, the process may be said to be killed.
+            let _ = link.queue.end(id);
+        }
+    }
+
+    /// All commands have ended.
+    pub(crate) fn end_commands(&mut self) {
+        if let Some(link) = self.link_of_command() {
+            let _ = link.queue.end_all();
+        }
+    }
+
+    /// This process is about to become another program, or has not become one.
+    pub(crate) fn hide_commands(&mut self, is_hidden: bool) {
+        if let Some(link) = self.link_of_command() {
+            let _ = link.queue.hide_open(is_hidden);
+        }
+    }
+
+    /// Where a command has begun that has not ended.
+    fn link_of_command(&mut self) -> Option<&mut Link> {
+        let link = self.link.as_mut().filter(|it| it.queue.has_open());
+        link.filter(|it| it.is_intact())
+    }
+
+    /// The dispatcher that records are for, if that is another one.
+    fn others_for_records(&mut self) -> Option<&mut Self> {
+        let is_for_scripts =
+            self.link.as_ref().is_some_and(|link| link.is_for_scripts);
+        if is_for_scripts && self.for_records.is_none() {
+            let mut others = Self::new(self.programs.clone());
+            others.expect_records();
+            self.for_records = Some(Box::new(others));
+        }
+        let others = self.for_records.as_deref_mut()?;
+        others.set_hg(&self.hg);
+        Some(others)
+    }
+
+    fn open(
+        &mut self,
+        settings: &Settings,
+        start: Start,
+        owner: Option<Owner<'_>>,
+    ) -> Result<(), String> {
+        let program = self.choose()?;
+        let max_bytes = settings.queue_bytes;
+        let queue = match owner {
+            Some(owner) => self.create_queue(&program.0, owner, max_bytes)?,
+            None => Queue::without_page(max_bytes)?,
+        };
+        self.start(program, queue, start)
+    }
+
+    /// A queue with a page that has a name; without one if none can be had.
+    fn create_queue(
+        &mut self,
+        program: &Path,
+        owner: Owner<'_>,
+        max_bytes: u64,
+    ) -> Result<Queue, String> {
+        let Owner {
+            environment,
+            session,
+        } = owner;
+        match page::make(environment, session, program, max_bytes) {
+            Ok(made) => Queue::with_page(made, max_bytes),
+            Err(PageError::TooMany) => Err(format!(
+                "{} dispatch has not begun, nor have earlier ones",
+                program.display()
+            )),
+            Err(PageError::NoPlace(problem)) => {
+                // Without any queue something else is wrong.
+                let queue = Queue::without_page(max_bytes)?;
+                if !self.has_lacked_page {
+                    self.no_page = Some(problem);
+                }
+                self.has_lacked_page = true;
+                Ok(queue)
+            }
+        }
+    }
+
+    /// Starts a dispatcher on `queue`: a program, and whether that is one for
+    /// scripts alone.
+    fn start(
+        &mut self,
+        program: (PathBuf, bool),
+        queue: Queue,
+        start: Start,
+    ) -> Result<(), String> {
+        let link = Link::start(program, queue, start)?;
+        self.link = Some(link);
+        self.starts += 1;
+        Ok(())
+    }
+
+    /// Why events of a dispatcher that is killed together with this process
+    /// would be lost in silence, if so; once.
+    pub fn take_no_page(&mut self) -> Option<String> {
+        let others = self.for_records.as_mut();
+        let others = others.and_then(|it| it.take_no_page());
+        self.no_page.take().or(others)
+    }
+
+    /// The page of the dispatcher that has just been given up: whoever finds it
+    /// counts the same losses, unless the journal says that it has them.
+    pub fn take_given_up(&mut self) -> Option<String> {
+        let others = self.for_records.as_mut();
+        let given_up = self.given_up.take();
+        given_up.or_else(|| others?.take_given_up())
+    }
+
+    /// Tells whoever finds the page of how many lost events the journal has not
+    /// been told, should this process be killed.
+    pub fn set_untold(&mut self, events: u64) {
+        if let Some(link) = &mut self.link {
+            link.set_untold(events);
+        } else if let Some(others) = &mut self.for_records {
+            others.set_untold(events);
+        }
+    }
+
+    /// Waits until it is known what has become of every job, but not longer
+    /// than `bound`; whether it is. For whoever has the time: hg never has.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost because no dispatcher could be kept running.
+    pub fn await_verdict(&mut self, bound: Duration) -> Result<bool, Loss> {
+        let deadline = Instant::now() + bound;
+        let mut look_at = Instant::now() + LOOK_STEP;
+        while let Some(status) = self.own_status() {
+            if status.progress.done() >= status.jobs {
+                break;
+            }
+            let now = Instant::now();
+            if now > deadline {
+                return Ok(false);
+            }
+            if now > look_at {
+                look_at = now + LOOK_STEP;
+                if self.link.as_ref().is_some_and(|link| !link.ring()) {
+                    self.replace()?;
+                }
+            }
+            std::thread::sleep(VERDICT_STEP);
+        }
+        match &mut self.for_records {
+            Some(others) => others.await_verdict(
+                deadline.saturating_duration_since(Instant::now()),
+            ),
+            None => Ok(true),
+        }
+    }
+
+    /// Whether there may be jobs that are not done; `answers` as for
+    /// [`crate::record_queue::RecordQueue::may_be_undelivered`], `is_for_all`
+    /// whether scripts count that have not ended.
+    pub(crate) fn may_be_undelivered(
+        &self,
+        answers: bool,
+        is_for_all: bool,
+    ) -> bool {
+        let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
+            return false;
+        };
+        let jobs = link.queue.committed().jobs;
+        let progress = link.progress();
+        let has_records = jobs > progress.scripts;
+        let waits = progress.done() < jobs;
+        has_records && answers
+            || waits && (is_for_all || answers)
+            || is_for_all && progress.running() > 0
+    }
+
+    /// Asks the dispatcher to deliver at once what has been appended, and to
+    /// say when that is done. One that has died is replaced.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub(crate) fn ask_for_delivery(&mut self) -> Result<(), Loss> {
+        let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
+            return Ok(());
+        };
+        // If it cannot be written, no answer comes.
+        let _ = link.queue.ask_for_delivery();
+        if link.ring() { Ok(()) } else { self.replace() }
+    }
+
+    /// How far the delivery is; with `is_for_all`, until every script has
+    /// ended.
+    pub(crate) fn delivery(&self, is_for_all: bool) -> Delivery {
+        let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
+            return Delivery::Done;
+        };
+        let progress = link.progress();
+        let jobs = link.queue.committed().jobs;
+        if is_for_all && (progress.done() < jobs || progress.running() > 0) {
+            return Delivery::Pending;
+        }
+        link.queue.delivery()
+    }
+
+    /// The last look at the dispatcher, when hg ends in the ordinary way: if
+    /// it has died with jobs waiting, nobody else will notice.
+    ///
+    /// # Errors
+    ///
+    /// What has been lost, and why.
+    pub fn finish(&mut self) -> Result<(), Loss> {
+        let own = self.finish_own();
+        let others = match &mut self.for_records {
+            Some(others) => others.finish(),
+            None => Ok(()),
+        };
+        match (own, others) {
+            (Err(own), Err(others)) => Err(Loss {
+                events: own.events + others.events,
+                reason: own.reason,
+            }),
+            (own, others) => own.and(others),
+        }
+    }
+
+    fn finish_own(&mut self) -> Result<(), Loss> {
+        let Some(link) = &self.link else {
+            return Ok(());
+        };
+        if !link.is_intact() {
+            return Ok(());
+        }
+        // One that follows one that did nothing gets a moment to show that
+        // it does better; whoever works as it should costs no wait.
+        let deadline = Instant::now() + BARREN_GRACE;
+        while link.is_served() {
+            let is_doubtful = self.barren > 0 && link.is_barren();
+            if !is_doubtful || Instant::now() > deadline {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // There will be no other chance to see that one more does nothing.
+        if link.is_barren() {
+            self.barren = MAX_BARREN;
+        }
+        self.replace()
+    }
+
+    /// The dispatcher has died: starts another one on the same queue.
+    fn replace(&mut self) -> Result<(), Loss> {
+        let Some(mut link) = self.link.take() else {
+            return Ok(());
+        };
+        // Whoever finds the page must not count what this process will tell.
+        link.set_untold(0);
+        let progress = link.progress();
+        // What it had taken but not started counts here, too: its successor
+        // accounts for that.
+        let undone =
+            link.queue.committed().jobs.saturating_sub(progress.done());
+        let untold = progress.untold();
+        // Somebody must be there who sees how this process ends.
+        let has_open = link.queue.has_open();
+        if undone + untold == 0 && !has_open {
+            link.remove_page();
+            return Ok(());
+        }
+        self.given_up = link.path.as_deref().and_then(page::id_of);
+        if undone == 0 && untold > 0 {
+            // All have been dealt with, but of some nobody has told.
+            let failure = link.queue.last_failure().ok().flatten();
+            let failure = failure.unwrap_or_default();
+            return Err(Loss {
+                events: untold,
+                reason: format!(
+                    "they were lost, or being delivered, when the dispatcher \
+                     was killed: {failure}"
+                ),
+            });
+        }
+        let lost = |reason: String| Loss {
+            events: undone + untold,
+            reason,
+        };
+        let refused_by = progress.refused_by;
+        if link.is_for_scripts && (refused_by != 0 || link.is_barren()) {
+            // Whatever is wrong with it: there is another program.
+            self.programs.scripts = None;
+        }
+        if refused_by != 0 {
+            return Err(lost(self.backoff.failed(format!(
+                "{} speaks protocol {refused_by}, this hg {PROTOCOL}",
+                link.program.display()
+            ))));
+        }
+        self.barren = if link.is_barren() { self.barren + 1 } else { 0 };
+        if self.barren >= MAX_BARREN {
+            self.barren = 0;
+            return Err(lost(self.backoff.failed(format!(
+                "{} dispatch ends before it has done anything",
+                link.program.display()
+            ))));
+        }
+        let Link {
+            queue, sent, path, ..
+        } = link;
+        let Some(writer) = queue.into_inner() else {
+            return Ok(());
+        };
+        self.choose()
+            .and_then(|program| {
+                let queue = Queue::again(writer, path, &progress)?;
+                self.start(program, queue, Start::NoWait)
+            })
+            .map_err(|reason| lost(self.backoff.failed(reason)))?;
+        self.given_up = None;
+        if let Some(link) = &mut self.link {
+            link.sent = sent;
+            link.taken_at_start = progress.taken;
+            // Nothing may be appended for long.
+            let _ = link.queue.publish_reader();
+            link.ring();
+        }
+        Ok(())
+    }
+}
+
+/// A queue without a dispatcher.
+#[derive(Debug)]
+struct Queue {
+    writer: Writer,
+    /// How many dispatchers have begun to serve it.
+    begun: u64,
+    /// Its page, for the dispatcher that is to be started; the writer's if that
+    /// has no name.
+    readers: Option<File>,
+    /// Where the page is.
+    path: Option<PathBuf>,
+}
+
+impl Queue {
+    fn without_page(max_bytes: u64) -> Result<Self, String> {
+        let writer = Writer::create(max_bytes)
+            .map_err(|error| format!("cannot create a queue: {error}"))?;
+        Ok(Self {
+            writer,
+            begun: 0,
+            readers: None,
+            path: None,
+        })
+    }
+
+    fn with_page(made: CreatedPage, max_bytes: u64) -> Result<Self, String> {
+        let CreatedPage {
+            page,
+            readers,
+            path,
+        } = made;
+        let frames = match frames_file() {
+            Ok(frames) => frames,
+            Err(error) => {
+                let _ = page::remove(&page, &path);
+                return Err(format!("cannot create a queue: {error}"));
+            }
+        };
+        Ok(Self {
+            writer: Writer::open_apart(page, frames, max_bytes),
+            begun: 0,
+            readers: Some(readers),
+            path: Some(path),
+        })
+    }
+
+    /// For another dispatcher.
+    fn again(
+        writer: Writer,
+        path: Option<PathBuf>,
+        progress: &Progress,
+    ) -> Result<Self, String> {
+        let readers = path
+            .is_some()
+            .then(|| page::for_next_reader(writer.page()))
+            .transpose()
+            .map_err(|error| format!("cannot open the queue: {error}"))?;
+        Ok(Self {
+            writer,
+            begun: progress.readers,
+            readers,
+            path,
+        })
+    }
+
+    /// Removes the page of a queue that has never been used.
+    fn discard(self) {
+        if let (Some(path), 0) = (&self.path, self.writer.committed().jobs) {
+            let _ = page::remove(self.writer.page(), path);
+        }
+    }
+}
+
+/// A running dispatcher and the queue to it.
+#[derive(Debug)]
+struct Link {
+    /// Dropped first: after that a forked child would keep the descriptors.
+    _guards: Vec<CloseInChild>,
+    socket: Bound<UnixStream>,
+    queue: Bound<Writer>,
+    /// Where the queue's page is.
+    path: Option<PathBuf>,
+    program: PathBuf,
+    /// It runs scripts alone.
+    is_for_scripts: bool,
+    pid: i32,
+    sent: Sent,
+    taken_at_start: u64,
+}
+
+impl Link {
+    fn start(
+        (program, is_for_scripts): (PathBuf, bool),
+        queue: Queue,
+        start: Start,
+    ) -> Result<Self, String> {
+        let started = Self::start_on(&program, &queue, start);
+        let (socket, pid) = match started {
+            Ok(started) => started,
+            Err(reason) => {
+                queue.discard();
+                return Err(reason);
+            }
+        };
+        let Queue {
+            mut writer,
+            begun,
+            path,
+            ..
+        } = queue;
+        writer.set_reader(pid, begun);
+        let raws = writer.raw_fds().into_iter();
+        let raws = raws.chain([socket.as_raw_fd()]);
+        let raws = raws.filter(|raw| *raw != NO_DESCRIPTOR);
+        Ok(Self {
+            _guards: raws.map(CloseInChild::new).collect(),
+            socket: Bound::new(socket),
+            queue: Bound::new(writer),
+            path,
+            program,
+            is_for_scripts,
+            pid,
+            sent: Sent::default(),
+            taken_at_start: 0,
+        })
+    }
+
+    /// Starts the program; returns our end of the socket, and its process id.
+    fn start_on(
+        program: &Path,
+        queue: &Queue,
+        start: Start,
+    ) -> Result<(UnixStream, i32), String> {
+        let (ours, theirs) = UnixStream::pair()
+            .map_err(|error| format!("cannot create a socket: {error}"))?;
+        let page = queue.writer.page();
+        leave_some_for_hg(&[
+            ours.as_raw_fd(),
+            theirs.as_raw_fd(),
+            page.as_raw_fd(),
+        ])?;
+        let mut command = spawn::Command::new(program)
+            .map_err(|_| format!("'{}' is not a path", program.display()))?;
+        command.arg(c"dispatch".to_owned());
+        command.stdin(Stdio::Fd(theirs.as_fd()));
+        let page = queue.readers.as_ref().unwrap_or(page);
+        command.stdout(Stdio::Fd(page.as_fd()));
+        if let Some(frames) = queue.writer.frames() {
+            command.stderr(Stdio::Fd(frames.as_fd()));
+        }
+        let process = command
+            .spawn_detached(start)
+            .map_err(|error| error.to_string())?;
+        Ok((ours, process.pid))
+    }
+
+    /// Says in the page of how many lost events this process has not told.
+    fn set_untold(&mut self, events: u64) {
+        if self.queue.untold() != events && self.is_intact() {
+            // If it cannot, they are lost in silence if it is killed.
+            let _ = self.queue.set_untold(events);
+        }
+    }
+
+    /// Removes the page, of which nothing is left.
+    fn remove_page(&self) {
+        if let Some(path) = self.path.as_ref().filter(|_| self.is_intact()) {
+            // One that stays says that nothing has been lost.
+            let _ = page::remove(self.queue.page(), path);
+        }
+    }
+
+    /// Whether the descriptors are still what they were. Code that closes all
+    /// it finds is rare, but bytes in another file would be unforgivable.
+    fn is_intact(&self) -> bool {
+        self.socket.is_intact() && self.queue.is_intact()
+    }
+
+    /// What the dispatcher has done.
+    fn progress(&self) -> Progress {
+        self.queue.progress().unwrap_or_default()
+    }
+
+    /// Whether this dispatcher has not taken a single job yet.
+    fn is_barren(&self) -> bool {
+        self.progress().taken == self.taken_at_start
+    }
+
+    /// Whether there is a dispatcher, without waking it.
+    fn is_served(&self) -> bool {
+        // It never writes: all that there can be is the end.
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        match socket::recv(self.socket.as_raw_fd(), &mut [0], flags) {
+            Ok(count) => count > 0,
+            Err(Errno::EAGAIN | Errno::EINTR) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Wakes the dispatcher; `false` if there is none any more.
+    fn ring(&self) -> bool {
+        let sent = socket::send(self.socket.as_raw_fd(), &DOORBELL, SEND_FLAGS);
+        match sent {
+            // A full socket means that it has enough to wake up from.
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => true,
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+-- How much is hg used, and how well does it work?
+WITH commands AS (
+    SELECT
+        Duration / 1e9 AS seconds,
+        StatusCode = 'Error' AS has_failed,
+        SpanAttributes['process.owner'] AS user,
+        ResourceAttributes['host.name'] AS host,
+        if(SpanAttributes['vcs.repository.name'] != '',
+            SpanAttributes['vcs.repository.name'],
+            splitByChar('/', SpanAttributes['hg.repository.root'])[-1]
+        ) AS repository
+    FROM otel_traces
+    WHERE Timestamp >= {from:DateTime} AND Timestamp < {to:DateTime}
+        AND SpanAttributes['hg.event'] IN ('commandfinish', 'commandlost')
+    LIMIT 1 BY TraceId, SpanId
+)
+SELECT
+    count() AS commands,
+    countIf(has_failed) AS failures,
+    uniqExact(user) AS users,
+    uniqExact(host) AS hosts,
+    uniqExact(repository) AS repositories,
+    round(sum(seconds), 3) AS total_seconds,
+    round(quantileExactInclusive(0.5)(seconds), 3) AS p50,
+    round(quantileExactInclusive(0.95)(seconds), 3) AS p95,
+    round(quantileExactInclusive(0.99)(seconds), 3) AS p99,
+    round(max(seconds), 3) AS longest
+FROM commands
