@@ -1,8 +1,8 @@
-"""What one agent for all of a user's commands costs, beside a dispatcher for
-each of them and beside stock hg.
+"""What one agent for all of a user's commands costs, compared with a dispatcher
+for each of them and with stock hg.
 
-Responsible for the same commands in the same surroundings, in turn. Must not
-know how a record gets from hg to an agent.
+Responsible for running the same commands in the same environment, in turn. Must
+not know how a record gets from hg to an agent.
 """
 
 from __future__ import annotations

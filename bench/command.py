@@ -1,8 +1,8 @@
 """What logging costs a whole command, and the machine that it runs on.
 
 Responsible for everything that a command starts: this process becomes a
-subreaper, so that each process that is left behind becomes its child, and it
-waits for all of them. Must not know what is inside of a command: that is the
+subreaper, so that each remaining process becomes its child, and it
+waits for all of them. Must not know what a command does: that is for the
 parts `startup` and `event`.
 """
 

@@ -1,6 +1,6 @@
 """Where measurements happen: directories, environments, child processes.
 
-Responsible for giving ours and stock hg the same surroundings, and for a
+Responsible for giving uilog and stock hg the same environment, and for a
 quiet machine between two measurements. Must not know what is measured.
 """
 

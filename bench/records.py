@@ -99,7 +99,9 @@ def _ask(lab: Lab, report: Report, files: dict[str, Path]) -> None:
     for number in range(rounds):
         for name in in_turn(list(QUESTIONS), number):
             arguments, file, _ = QUESTIONS[name]
-            took = _process([str(HG.with_name("uilog")), *arguments, str(files[file])])
+            took = _process(
+                [str(HG.with_name("uilog")), *arguments, str(files[file])]
+            )
             found[name].append(took.nanoseconds)
             peak[name] = max(peak.get(name, 0), took.peak)
     table = report.table(

@@ -1,9 +1,9 @@
 """Shows what uilog costs, side by side with stock Mercurial.
 
 Responsible for the command line, the order of the parts and the output. Each
-part measures ours and stock hg's in turn in this one run, prints medians and
-ratios, and says what was aimed at. Nothing here asserts anything: the exit
-status says only whether measuring was possible.
+part measures uilog and stock hg in turn in this one run, and prints medians,
+ratios and goals. Nothing here asserts anything: the exit
+status only says whether measuring was possible.
 
 Must not know how anything is measured: that is the parts' (command.py,
 spawn.py, event.py, server.py, startup.py, memory.py, peer.py, blackbox.py,

@@ -1,4 +1,4 @@
-"""What starting a program costs whoever starts it.
+"""What starting a program costs its caller.
 
 Stock hg's runbgcommand against the spawner of uilog-sys, by the memory that
 the caller has in use.

@@ -2,8 +2,8 @@
 collector that is stopped half-way, a container that is killed, and each command
 as one span in the end.
 
-Starts the collector and a receiver behind it on the loopback, in a directory of
-its own, and leaves nothing behind. The exit status tells whether each command
+Starts the collector and a receiver behind it on the loopback, in a temporary
+directory, and leaves nothing behind. The exit status says whether each command
 has arrived exactly once.
 
 usage: demo_fleet.py  (`make demo-fleet` has what it needs on the PATH)

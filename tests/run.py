@@ -1,10 +1,10 @@
 """Runs every test suite of uilog and adds them up.
 
 Responsible for starting the parts of each suite in their own way, many at a
-time, reading their results and telling the truth about the sum: a suite that
-does not start, that ends badly without a failed test, or that runs no test
-counts as one failure, and what was left out is said with its reason. What a
-suite has to say comes together, when its last part has ended. The last line is
+time, reading their results and reporting the sum: a suite that
+does not start, that fails without a failed test, or that runs no test
+counts as one failure, and omitted tests are listed with the reason. The output
+of a suite is printed when its last part has ended. The last line is
 `N passed, N failed`.
 
 Must not know what any test checks. Environments, wheels and Mercurial's
@@ -56,6 +56,8 @@ from tools.upstream import upstream_parts
 
 # Seconds, and far more than it takes beside all others: only a hang gets there.
 PYTEST_TIMEOUT = 3600
+# A soak may take this long on a machine that has other things to do.
+SOAK_TIMEOUT = 4 * PYTEST_TIMEOUT
 # With the compilation of everything.
 CARGO_TIMEOUT = 3600
 
@@ -182,7 +184,9 @@ def run_pytest(options: Options, result: Result) -> None:
             argv,
             cwd=ROOT,
             env=clean_environ(venv_of(MAIN_HG), venv),
-            timeout=PYTEST_TIMEOUT,
+            timeout=SOAK_TIMEOUT
+            if options.tier is Tier.SOAK
+            else PYTEST_TIMEOUT,
             verbose=options.verbose,
             result=result,
         )

@@ -1,4 +1,4 @@
-"""The agent of a user in surroundings that are not those of a login: cron, su,
+"""The agent of a user outside of a login session: cron, su,
 sudo, containers, a logout, a full or limited system."""
 
 from __future__ import annotations

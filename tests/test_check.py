@@ -1,5 +1,5 @@
-"""`uilog check` where something of the system has to be taken away, and what is
-installed beside the program."""
+"""`uilog check` if parts of the system are missing, and with other installed
+programs."""
 
 from __future__ import annotations
 

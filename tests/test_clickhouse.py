@@ -159,7 +159,7 @@ def plant() -> list[dict[str, Any]]:
             "wire_time": 2.5,
         },
     )
-    trace = {"trace_id": "c1" * 16}
+    trace: dict[str, Any] = {"trace_id": "c1" * 16}
     push = plant.command("push", day, 20.0, **trace)
     hook = plant.add(
         "exthook",
@@ -170,7 +170,7 @@ def plant() -> list[dict[str, Any]]:
         **trace,
     )
     inner = day + timedelta(seconds=11)
-    parent = {"parent_span_id": hook["span_id"]}
+    parent: dict[str, Any] = {"parent_span_id": hook["span_id"]}
     plant.command("verify", inner, 5.0, **trace, **parent)
     plant.add(
         "uilogloss",

@@ -1,6 +1,6 @@
-"""`uilog config` reads what hg reads: made-up trees and values, compared.
+"""`uilog config` reads what hg reads: generated trees and values are compared.
 
-config_parity.py tells how, and runs more than there is time for here.
+config_parity.py describes how, and can run more of them.
 """
 
 from __future__ import annotations

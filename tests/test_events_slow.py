@@ -1,5 +1,5 @@
-"""A command that takes long is told of while it runs, and what it waits for:
-twenty blockers are planted, and each is named."""
+"""A slow command is logged while it runs, with what it waits for:
+twenty causes are planted, and each is named."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Events say why a command has failed, what its hooks said, what it has done,
-and what it waited for that a person does."""
+"""Events contain why a command has failed, its hooks' verdicts, what it has
+done, and how long it waited for people."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What events tell of locks, of connections, and of requests to a server: the
-figures are compared with what was planted."""
+"""Events about locks, connections, and requests to a server: their
+numbers are compared with what was planted."""
 
 from __future__ import annotations
 

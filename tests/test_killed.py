@@ -1,4 +1,4 @@
-"""hg and its dispatcher killed together: what was not run is counted."""
+"""hg and its dispatcher are killed together: unfinished events are counted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What hg and uilog write, and who holds what they write to: whoever reads it
-to its end waits for nobody of ours, and finds nothing of ours in it."""
+"""The output of hg and uilog, and the processes that hold it open: a reader of
+the output waits for no process of uilog's, and finds no text of uilog's in it."""
 
 from __future__ import annotations
 

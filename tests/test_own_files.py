@@ -1,6 +1,6 @@
-"""No secret stands in what uilog writes for itself: the journal, the spool, the
-output of its own commands. Shown with secrets from all of the corpus whose text
-tells what they are, wherever they stand."""
+"""No secret is in uilog's own files and output: the journal, the spool, the
+output of its commands. Tested with those secrets of the corpus that are
+recognized in any context."""
 
 from __future__ import annotations
 

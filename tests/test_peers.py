@@ -1,6 +1,6 @@
 """Connections to other repositories, through an ssh that follows a script.
 
-Stock hg is what ours is compared with: where it hangs, it is seen to.
+uilog is compared with stock hg: where stock hg hangs, the test shows that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The redactor's tables of hg's commands and words are what Mercurial says."""
+"""The redactor's tables of hg's commands and words match Mercurial's."""
 
 from __future__ import annotations
 

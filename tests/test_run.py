@@ -1,6 +1,6 @@
 """`uilog run` as the parent of a command: terminals, signals, ends.
 
-The command must not notice, and whoever has started it must not either.
+Neither the command nor its parent must notice uilog.
 """
 
 from __future__ import annotations

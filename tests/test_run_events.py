@@ -1,6 +1,6 @@
-"""What `uilog run` logs: each command once, whoever turns out to be inside.
+"""What `uilog run` logs: each command once, whatever program it is.
 
-Also that it is worded as hg words it, in each version.
+Also with hg's wording, in each version.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Connections through OpenSSH, to a server of the test's own.
 
-Stock hg is what ours is compared with: where it waits, it is seen to.
+uilog is compared with stock hg: where stock hg waits, the test shows that.
 """
 
 from __future__ import annotations

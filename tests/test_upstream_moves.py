@@ -1,4 +1,4 @@
-"""Whatever Mercurial moves switches off what needs it, and nothing else."""
+"""If Mercurial moves a function, only the parts that need it are off."""
 
 from __future__ import annotations
 

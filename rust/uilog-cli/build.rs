@@ -1,7 +1,6 @@
-//! Has the program load no libgcc beside the C library: every `uilog run` waits
-//! for that. The C library itself stays a shared one, since it is asked for
-//! users and for hosts. Where this fails, all is as rustc does it, and works as
-//! well.
+//! Links the program without a shared libgcc, for which every `uilog run` would
+//! wait. The C library stays a shared one, because it is needed for users and
+//! hosts. If this fails, the program is linked as usual, and works as well.
 
 #[path = "../build/libraries.rs"]
 mod libraries;

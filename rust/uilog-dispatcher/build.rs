@@ -1,6 +1,6 @@
-//! Has the program linked statically where that works: loading the C library
-//! and resolving symbols would be a good part of all that it does. Where any of
-//! this fails, the program is a dynamic one, and works as well.
+//! Links the program statically if possible: loading the C library and
+//! resolving symbols would take a good part of its time. If any of this fails,
+//! the program is linked dynamically, and works as well.
 
 #[path = "../build/libraries.rs"]
 mod libraries;

@@ -1,5 +1,5 @@
-//! Has the module load no library that hg does not have already: hg waits for
-//! each. Where this fails, all is as rustc does it, and works as well.
+//! Links the module without libraries that hg has not loaded already, for which
+//! hg would wait. If this fails, it is linked as usual, and works as well.
 
 #[path = "../build/libraries.rs"]
 mod libraries;

@@ -1,7 +1,7 @@
-"""Runs a command where no name is ever resolved: the resolver is asked, and
+"""Runs a command in an environment where no name is ever resolved: the resolver
 never answers.
 
-Needs a mount and a network namespace of its own: run it with
+Needs separate mount and network namespaces: run it with
 `unshare --user --map-root-user --mount --net`.
 
 usage: black_hole.py DIRECTORY COMMAND...

@@ -1,7 +1,7 @@
 """ClickHouse's engine, with the tables that collectors make for OpenTelemetry.
 
-Responsible for what the Collector's exporter and rotel write into which column.
-Must not know what is asked.
+Responsible for which columns the Collector's exporter and rotel write.
+Must not know the queries.
 """
 
 from __future__ import annotations

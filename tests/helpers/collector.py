@@ -1,7 +1,7 @@
 """A real collector, rotel (https://rotel.dev), between hg and a receiver.
 
-Responsible for finding the program that the package has, for starting it on
-ports of its own on the loopback, and for ending it by its number. Must not know
+Responsible for finding the package's program, for starting it on
+free ports on the loopback, and for ending it by its process ID. Must not know
 what is sent through it.
 """
 

@@ -1,8 +1,7 @@
 """Compares what `uilog config` prints with what `hg config` prints.
 
-Responsible for making config_trees.py's trees on disk, for asking both, and
-for saying where they differ: with a tree from which everything has been taken
-that makes no difference.
+Responsible for creating config_trees.py's trees on disk, for running both, and
+for showing differences: with a tree that is reduced to what causes them.
 
 What is compared, of each command: standard output and exit status to the
 byte, and standard error, after `words`.

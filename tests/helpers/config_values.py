@@ -1,4 +1,4 @@
-"""Makes up values, and tells what hg takes them for.
+"""Generates values, and prints how hg parses them.
 
 As a module: the values. As a program, under the Python of some Mercurial:
 reads lines `KIND HEX` from its standard input and answers each with one line,

@@ -1,8 +1,8 @@
-"""Compares the dates of the blackbox's lines with what hg makes of them.
+"""Compares the dates of the blackbox's lines with hg's.
 
-Logs a line through a real ui for each of many formats and each of many dates
-by turns, and takes the date from it. Says how often they were the same, and
-what was not; where hg cannot write a date, a line is enough.
+Logs a line through a real ui for each of many formats and dates, and compares
+its date. Prints how often they were equal, and the differences; if hg cannot
+write a date, any line is accepted.
 
 usage: date_parity.py REPOSITORY
 """

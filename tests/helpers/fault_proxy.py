@@ -1,19 +1,19 @@
 """A network that fails on command: a proxy between uilog and a collector.
 
-Responsible for passing each HTTP request on, or for doing to it what the next
-of its planned faults says. Must not know what a request holds, nor whether its
-sender copes with the fault.
+Responsible for forwarding each HTTP request, or for applying the next planned
+fault to it. Must not know what a request contains, or whether its
+sender handles the fault.
 
-Faults, by what they do to one request (or, `refuse`, to the connections of a
+Faults, by their effect on one request (or, `refuse`, on all connections for a
 while):
 
-refuse      nobody listens
+refuse      the port is closed
 reset       the connection is reset before the request has been read
 cut         half of the request is read, then the connection is closed
-hang        the request is read and never answered, until the sender goes
-slow        it is passed on a piece at a time
-drop        it is passed on, and the answer is not: so it will come twice
-half        it is passed on, and half of the answer's head comes back
+hang        the request is read and never answered, until the sender closes
+slow        it is forwarded a piece at a time
+drop        it is forwarded, but the answer is not: so it will be repeated
+half        it is forwarded, and half of the answer's head is returned
 garbage     an answer that is not HTTP
 nothing     an answer of no bytes
 retry       429 with Retry-After: 1

@@ -1,8 +1,8 @@
-"""Logs numbered events through a real ui of hg's, as many as it is asked for.
+"""Logs numbered events through a real ui of hg's, as many as requested.
 
-Loads hg as a command does, opens the repository and says `ready`. Each line of
-its input is a count: it logs so many events more, and answers with what the
-logger says of itself, as JSON. Ends with its input.
+Loads hg as a command does, opens the repository and prints `ready`. Each line
+of its input is a count: it logs so many more events, and answers with the
+logger's status as JSON. Ends with its input.
 
 Every second event is a command's end, which has taken time; the others take
 none. Each has the options `source` and `number`, so that a receiver knows it

@@ -1,4 +1,4 @@
-"""What stands in a file that somebody may still be writing."""
+"""The content of a file that a process may still be writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints what this process has got from whoever started it.
+"""Prints what this process has inherited.
 
 Process ids of its own are left out, so that two runs can be compared.
 """

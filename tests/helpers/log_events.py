@@ -1,8 +1,8 @@
-"""Logs numbered events through a real ui of hg's, all at once with others.
+"""Logs numbered events through a real ui of hg's, at the same time as others.
 
-Loads hg as a command does, opens the repository, says so by a line, and waits
-for the end of its input: whoever started it and others ends that for all of
-them at the same time. Then logs `NAME 0`, `NAME 1`, and so on.
+Loads hg as a command does, opens the repository, prints a line, and waits
+for the end of its input, which its parent closes for all processes
+at the same time. Then logs `NAME 0`, `NAME 1`, and so on.
 
 usage: log_events.py REPOSITORY NAME COUNT
 """

@@ -1,11 +1,11 @@
-"""What stands behind the collector: takes OTLP, checks it, and remembers it.
+"""The receiver behind the collector: accepts OTLP, checks it, and stores it.
 
 Responsible for OTLP/HTTP with protobuf (`/v1/traces`, `/v1/logs`), for the
-rules that each span and log record has to keep, and for what has come, by the
-id that uilog gives each event. A request that breaks a rule is answered with
-400 and kept as a complaint.
+rules that each span and log record must obey, and for the received records, by
+the id that uilog gives each event. A request that breaks a rule is answered
+with 400 and stored as a complaint.
 
-Must not know what a test expects of the records, nor who sends them.
+Must not know what a test expects of the records, or who sends them.
 
 usage: otlp_receiver.py PORT  (says `ready PORT`, ends with its input, and
 prints what has come as JSON)

@@ -1,11 +1,11 @@
 """The processes of one test, as /proc shows them.
 
 A process belongs to the test if its environment has the test's HOME, which
-run-tests.py makes a directory of the test's own (and conftest.py too). A
-dispatcher has no environment; the environments in its queue tell.
+run-tests.py and conftest.py set to a separate directory. A
+dispatcher has no environment; the environments in its queue show it.
 
 The .t files start it often, so it imports little: dataclasses and pathlib would
-take longer than all that it does.
+take longer than its work.
 
 usage: processes.py wait | dispatchers
 """

@@ -1,11 +1,11 @@
 """A receiver of OTLP over HTTP on the loopback interface, as simple as can be.
 
-Answers as the file `answer` in its directory says, each time: a status, and
-perhaps a text behind it. If there is a file `answer` with the path of the
-request behind it, dots for slashes, that counts: `answer.v1.logs`. Of what it
-accepts it adds the records' ids to the file `ids`, one a line, and the paths of
+The file `answer` in its directory has the answer: a status, and perhaps a text
+after it. A file `answer` with the path of the request as its suffix, with dots
+for slashes, takes precedence: `answer.v1.logs`. It appends the ids of accepted
+records to the file `ids`, one a line, and the paths of
 the requests to `paths`. Its port is in `port` as soon as it listens, its
-process id in `pid`. It ends when its directory is gone.
+process id in `pid`. It ends when its directory is removed.
 
 usage: receiver.py DIRECTORY
 """

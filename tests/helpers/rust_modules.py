@@ -1,8 +1,7 @@
-"""Which module of a crate imports which, and which do so in a circle.
+"""The imports between the modules of a crate, and circles among them.
 
-Reads tokens, not meaning: macros are not expanded. A name that a module only
-hands on (`pub use`) counts as the module's that it comes from. What is there
-for tests only does not count.
+Reads tokens only: macros are not expanded. A re-exported name
+(`pub use`) counts as that of its original module. Code for tests is ignored.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Draws the commands and hooks in the records of a sink `file:` as trees.
 
-A line for each span, indented below the one that it is a part of; a span that
-names a parent which nobody tells of is shown below `?`. What contradicts
-itself is an error: a command whose beginning and end have different spans, a
-span that ends twice, or a circle.
+A line for each span, indented below its parent; a span whose parent has no
+record is shown below `?`. Contradictions are errors: a command whose beginning
+and end have different spans, a span that ends twice, or a circle.
 
 usage: span_tree.py FILE...
 """

@@ -28,20 +28,20 @@ use crate::trust::Trust;
 
 /// How many configurations are remembered as those of processes from here.
 const MAX_KNOWN: usize = 64;
-/// For how long somebody may still come who has the same sinks.
+/// How long to wait for a process with the same sinks.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Descriptors of a process that are looked at.
+/// Maximum number of a process's descriptors that are checked.
 const MAX_DESCRIPTORS: usize = 4096;
 
-/// What is to be done with a record.
+/// What to do with a record.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// It goes to the sinks of this configuration, and is lost for those of
-    /// its own configuration that have these names.
+    /// Deliver it to the sinks of this configuration; it is lost for those
+    /// sinks of its own configuration that have these names.
     Deliver(Arc<Configuration>, Vec<String>),
     /// It is lost for the sinks of these names, and there are no others.
     Refuse(Vec<String>),
-    /// That cannot be told yet.
+    /// Not known yet.
     Wait,
 }
 
@@ -51,12 +51,12 @@ pub(crate) struct Admission {
     namespaces: String,
     known: VecDeque<Arc<Configuration>>,
     configured: Configured,
-    /// Nobody is waited for any more.
+    /// No further process is waited for.
     pub(crate) is_final: bool,
-    /// There is a configuration that was not known when this was asked last.
+    /// A new configuration has been read since the last check.
     has_learnt: bool,
-    /// The process that was looked at last, and the files that it has open:
-    /// many queues may name the same.
+    /// The process that was checked last, and its open files, because many
+    /// queues may name the same process.
     looked_at: Option<(Pid, HashSet<(u64, u64)>)>,
 }
 
@@ -83,8 +83,8 @@ impl Admission {
         origin.namespaces == self.namespaces
     }
 
-    /// Whether the process that a queue names is one from here and has the
-    /// file open: nobody can make it so who could not write by himself.
+    /// Whether the process that a queue names is from here and has the file
+    /// open: only a process that could write itself can make it so.
     pub(crate) fn is_open_there(
         &mut self,
         origin: &Origin,
@@ -108,7 +108,7 @@ impl Admission {
         files.contains(&file).then_some(pid)
     }
 
-    /// What processes have open is to be looked at anew.
+    /// Clears the cache of open files.
     pub(crate) fn begin_looking(&mut self) {
         self.looked_at = None;
     }
@@ -126,13 +126,13 @@ impl Admission {
         self.known.push_front(Arc::clone(configuration));
     }
 
-    /// Whether what has been decided to wait is to be looked at again.
+    /// Whether waiting records must be decided again.
     pub(crate) fn has_learnt(&mut self) -> bool {
         std::mem::take(&mut self.has_learnt)
     }
 
-    /// What is to be done with a record of this configuration and of the
-    /// repository with this root.
+    /// Decides about a record of this configuration and of the repository with
+    /// this root.
     pub(crate) fn decide(
         &mut self,
         trust: Trust,
@@ -181,7 +181,7 @@ impl Admission {
         }
     }
 
-    /// When a decision is to be made though nobody has come.
+    /// When a decision must be made without further information.
     pub(crate) fn deadline(trust: Trust) -> Option<Instant> {
         match trust {
             Trust::Proven => None,
@@ -189,7 +189,7 @@ impl Admission {
         }
     }
 
-    /// Whether it may soon be known what is configured here.
+    /// Whether the configuration here may soon be known.
     pub(crate) fn is_asking(&self, now: Instant) -> bool {
         self.configured.deadline().is_some_and(|it| now < it)
     }

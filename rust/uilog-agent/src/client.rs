@@ -33,14 +33,14 @@ use crate::ledger::Page;
 use crate::slow::Slow;
 use crate::trust::Trust;
 
-/// Set in the position of a record that nobody needs any more.
+/// Set in the position of a record that is not needed any more.
 const DONE: u64 = 1 << 63;
 /// Scripts begin here in a queue that has none.
 const NO_SCRIPTS: u64 = u64::MAX;
-/// A record takes more bytes than this.
+/// The minimum size of a record.
 const MIN_FRAME_BYTES: u64 = 16;
-/// Records of a client that are looked after at a time: the others stay in
-/// its queue.
+/// Maximum number of a client's records in memory: the others stay in its
+/// queue.
 const MAX_OUTSTANDING: usize = 1 << 18;
 
 /// A queue, and how far it is.
@@ -51,59 +51,60 @@ pub(crate) struct Client {
     pub(crate) name: OsString,
     pub(crate) feed: CachedReader,
     pub(crate) trust: Trust,
-    /// Tells when whoever writes has ended.
+    /// Becomes readable when the writer has ended.
     pub(crate) process: Option<Pidfd>,
-    /// There may be more than has been looked at.
+    /// There may be unread frames.
     pub(crate) is_rung: bool,
-    /// Whoever writes may have asked for something since it was looked for.
+    /// The writer may have asked for delivery since the last check.
     pub(crate) may_await: bool,
-    /// Whoever writes waits for the delivery of so many jobs; 0 if of none.
+    /// The number of jobs for whose delivery the writer waits; 0 if it does
+    /// not.
     pub(crate) awaited: u64,
     /// The groups that have got its records.
     pub(crate) groups: Vec<GroupId>,
     /// What its next record waits for.
     pub(crate) waits_for: Option<WaitsFor>,
-    /// The same process, when it has told so.
+    /// The same process, after its end was reported.
     pub(crate) ended_process: Option<Pidfd>,
-    /// Whoever writes may have ended.
+    /// The writer may have ended.
     pub(crate) may_have_ended: bool,
-    /// Whoever writes has been seen alive.
+    /// The writer was seen alive.
     pub(crate) was_alive: bool,
-    /// What has become of whoever has written, if a command has not ended.
+    /// The query about the writer's end, if a command has not ended.
     inquiry: Inquiry,
-    /// That cannot be told yet.
+    /// Its result is not known yet.
     pub(crate) is_inquiring: bool,
     /// The group that got its last record, and when.
     pub(crate) last_group: Option<(GroupId, Instant)>,
     /// The configuration of its last record.
     pub(crate) last: Option<Arc<Configuration>>,
-    /// How many of its losses the journal has not been told of.
+    /// The number of its losses that are not in the journal.
     pub(crate) page: Arc<Page>,
-    /// What the agent before this one has left to be told.
+    /// Losses of an earlier agent that are not reported yet.
     pub(crate) left: Option<Leftover>,
-    /// What has been told of commands of it that take long.
+    /// What was logged about its slow commands.
     pub(crate) slow: Slow,
-    /// What environment its records have: whose journal to write to.
+    /// The environment of its records, which determines the journal.
     pub(crate) environment: Option<Arc<[u8]>>,
-    /// The frame that is looked at next.
+    /// The next frame to read.
     position: u64,
-    /// Where the records stand that have been looked at, up to the last one
-    /// that somebody needs.
+    /// The positions of records that were read, up to the last one that is
+    /// still needed.
     outstanding: VecDeque<u64>,
     /// The number of the first of them.
     first: u32,
-    /// How many of them somebody needs.
+    /// How many of them are needed.
     needed: usize,
     /// How many of those wait for nothing but for a rollup to be sent.
     held: usize,
-    /// Whoever wrote has ended, and all has been looked at.
+    /// The writer has ended, and everything has been read.
     pub(crate) has_ended: bool,
     published: Option<Progress>,
     /// Nothing more can be read.
     is_damaged: bool,
 }
 
-/// What a record waits for that has been looked at.
+/// What a record that was read waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitsFor {
     /// A place in the group of its sinks.
@@ -112,12 +113,12 @@ pub(crate) enum WaitsFor {
     Trust,
 }
 
-/// What is to be said of a process that has let go of its queue.
+/// The result for a process that has released its queue.
 #[derive(Debug)]
 pub(crate) enum Conclusion {
     /// Nothing.
     Nothing,
-    /// That cannot be told yet.
+    /// Not known yet.
     Unknown,
     /// It has been appended, but for so many commands.
     Told(Option<(u64, io::Error)>),
@@ -126,30 +127,30 @@ pub(crate) enum Conclusion {
 /// What an agent that was killed has left.
 #[derive(Clone, Debug)]
 pub(crate) struct Leftover {
-    /// Lost records that it has not told of, or had in hand.
+    /// Lost records that it has not reported, or had in hand.
     pub(crate) records: u64,
     pub(crate) last_failure: Option<String>,
 }
 
-/// What has been found at a client's position.
+/// The frame at a client's position.
 #[derive(Debug)]
 pub(crate) enum NextFrame {
     /// Nothing more.
     Nothing,
-    /// A record, and where the next frame stands.
+    /// A record, and the position of the next frame.
     Record(Box<Queued>, u64),
     /// So many records that cannot be read; they have been passed.
     Unreadable(u64),
-    /// There is more, and others have to be looked after first.
+    /// There is more, but other clients have their turn first.
     Later,
 }
 
 impl Client {
-    /// Takes over a queue that the caller holds as its reader.
+    /// Takes a queue that the caller has locked as its reader.
     ///
     /// # Errors
     ///
-    /// What it says of itself is invalid.
+    /// Its facts about itself are invalid.
     pub(crate) fn new(
         id: ClientId,
         dir: Arc<OwnDir>,
@@ -166,8 +167,8 @@ impl Client {
         }
         let untold = progress.untold();
         let in_hand = progress.at_risk;
-        // At once with the first word that is published: whoever is killed
-        // after that has left it as told as it was.
+        // With the first published progress, so that an agent that is killed
+        // later leaves the same state.
         progress.records_lost = progress.records_lost.saturating_add(in_hand);
         progress.at_risk = 0;
         progress.scripts_at = NO_SCRIPTS;
@@ -213,7 +214,7 @@ impl Client {
         })
     }
 
-    /// What stands at its position.
+    /// Reads the frame at its position.
     pub(crate) fn look(&mut self, max_frames: usize) -> NextFrame {
         match self.try_look(max_frames) {
             Ok(ahead) => ahead,
@@ -260,14 +261,14 @@ impl Client {
         Ok(NextFrame::Later)
     }
 
-    /// Goes on behind what cannot be read, if something may stand there.
+    /// Continues after damage, if there may be another frame.
     fn pass_damage(&mut self) -> NextFrame {
         let before = self.position;
         let looked_at = self.seen();
         let committed = self.feed.queue.committed();
         let end = end_of(&self.feed.queue);
         let (Ok(committed), Ok(end)) = (committed, end) else {
-            // Its end lies outside of the file: nothing can be said of it.
+            // Its end is outside of the file, so nothing is known about it.
             self.is_damaged = true;
             self.pass(before);
             return NextFrame::Unreadable(1);
@@ -281,7 +282,7 @@ impl Client {
         NextFrame::Unreadable(lost)
     }
 
-    /// The record at its position is somebody's from now on; its number.
+    /// The record at its position is needed from now on; returns its number.
     pub(crate) fn take(&mut self, next: u64) -> u32 {
         let place = self.outstanding.len() as u32;
         let number = self.first.wrapping_add(place);
@@ -291,13 +292,13 @@ impl Client {
         number
     }
 
-    /// Nobody needs the record at its position.
+    /// The record at its position is not needed.
     pub(crate) fn pass(&mut self, next: u64) {
         let number = self.take(next);
         self.done(number);
     }
 
-    /// Nobody needs the record of this number any more.
+    /// The record of this number is not needed any more.
     pub(crate) fn done(&mut self, number: u32) {
         let index = number.wrapping_sub(self.first) as usize;
         if let Some(place) = self.outstanding.get_mut(index) {
@@ -322,14 +323,14 @@ impl Client {
         self.held += 1;
     }
 
-    /// The same record is needed no more.
+    /// The same record is not needed any more.
     pub(crate) fn release(&mut self, number: u32) {
         self.held = self.held.saturating_sub(1);
         self.done(number);
     }
 
-    /// Whether nothing of what has been looked at is on its way, but for what
-    /// waits for a rollup to be sent.
+    /// Whether no record that was read is on its way, except for those that
+    /// wait for a rollup.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.needed <= self.held
     }
@@ -360,7 +361,7 @@ impl Client {
         place.is_some_and(|it| self.feed.queue.is_nearly_full_from(it))
     }
 
-    /// Records that have been looked at.
+    /// The number of records that were read.
     fn seen(&self) -> u64 {
         let records = self.feed.queue.progress().records;
         records.saturating_add(self.outstanding.len() as u64)
@@ -378,8 +379,8 @@ impl Client {
         self.feed.queue.progress_mut().at_risk = count;
     }
 
-    /// Whether whoever writes waits, and all that is to be known is whether
-    /// its records are delivered.
+    /// Whether the writer waits, and only the delivery of its records is still
+    /// unknown.
     pub(crate) fn is_awaited(&mut self) -> bool {
         if std::mem::take(&mut self.may_await) {
             self.awaited = self.feed.queue.awaited();
@@ -390,7 +391,7 @@ impl Client {
             && self.is_at_end()
     }
 
-    /// Tells whoever writes what has become of the records for which it waits.
+    /// Answers the writer, which waits for its records.
     pub(crate) fn answer(&mut self, delivery: Delivery) {
         // If it cannot be written, it waits for as long as it may.
         let _ = self.feed.queue.answer(self.awaited, delivery);
@@ -398,17 +399,17 @@ impl Client {
         self.groups.clear();
     }
 
-    /// Whether nobody needs anything of what has been looked at.
+    /// Whether no record that was read is needed any more.
     pub(crate) fn is_settled(&self) -> bool {
         self.outstanding.is_empty()
     }
 
-    /// Whether there is nothing that has not been looked at.
+    /// Whether everything has been read.
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_damaged || self.position >= self.end()
     }
 
-    /// The end of what has been written.
+    /// The end of the written frames.
     pub(crate) fn end(&self) -> u64 {
         let end = self.feed.queue.committed().map(|it| it.end);
         end.unwrap_or(self.position)
@@ -416,13 +417,13 @@ impl Client {
 
     /// Whether a command has begun and not ended.
     pub(crate) fn has_open_command(&self) -> bool {
-        // What cannot be read is looked at once it has ended.
+        // Damage is handled when it has ended.
         let open = self.feed.queue.open_command();
         open.is_ok_and(|open| open.is_some())
     }
 
-    /// Whoever writes has let go: what is to be said of commands that have not
-    /// ended is appended, as far as that can be told by now.
+    /// The writer has released the queue: appends the events of commands that
+    /// have not ended, as far as that is known.
     pub(crate) fn conclude(&mut self) -> Conclusion {
         self.is_inquiring = false;
         if !self.has_open_command() {
@@ -447,14 +448,14 @@ impl Client {
         }
     }
 
-    /// Whether whoever writes lives.
+    /// Whether the writer lives.
     pub(crate) fn is_alive(&self) -> bool {
         living_file::is_held(self.feed.queue.page_file(), Holder::Maker)
             .unwrap_or(true)
     }
 
-    /// Shows how far it is, if that is not shown yet, and gives back what
-    /// nobody needs. What cannot be written now is written with what comes.
+    /// Publishes the progress, if it has changed, and releases memory. If that
+    /// fails, it is written with the next one.
     pub(crate) fn publish(&mut self) {
         let first = self.outstanding.front().map(|it| it & !DONE);
         let oldest = first.unwrap_or(self.position);
@@ -483,7 +484,7 @@ impl Client {
     }
 }
 
-/// The end of what has been committed, if that lies in the file.
+/// The end of the committed frames, if it is within the file.
 fn end_of(queue: &Reader) -> io::Result<u64> {
     let end = queue.committed()?.end;
     if end > queue.page_file().metadata()?.len().max(queue.low()) {

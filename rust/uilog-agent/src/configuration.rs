@@ -20,7 +20,7 @@ use uilog_event::tracked::Tracked;
 
 use crate::slow;
 
-/// Configurations that nobody uses and that are kept all the same.
+/// Maximum number of unused configurations that are kept.
 const MAX_UNUSED: usize = 64;
 
 /// One of them.
@@ -31,7 +31,7 @@ pub(crate) struct Configuration {
     pub(crate) sinks: Vec<TrackedSink>,
 }
 
-/// A sink, and the events that it wants.
+/// A sink, and the events that it tracks.
 #[derive(Debug)]
 pub(crate) struct TrackedSink {
     pub(crate) definition: SinkConfig,
@@ -63,8 +63,8 @@ impl Configuration {
         self.seconds(b"agent-idle")
     }
 
-    /// After how long a command is told that still runs; `None` if nobody wants
-    /// to know.
+    /// After which time a running command is logged as slow; `None` if that is
+    /// not tracked.
     pub(crate) fn slow(&self) -> Option<Duration> {
         const USUAL: Duration = Duration::from_secs(60);
         let is_wanted =
@@ -91,7 +91,7 @@ impl Configuration {
         names.any(is_of_ci)
     }
 
-    /// Its items without those sinks that are not wanted.
+    /// Its items without the sinks that are not wanted.
     pub(crate) fn items_for(
         &self,
         is_wanted: impl Fn(&SinkConfig) -> bool,

@@ -28,14 +28,14 @@ use uilog_event::environment_block::lookup;
 use crate::configuration::Configuration;
 use crate::configuration::Configurations;
 
-/// Repositories whose configuration is remembered.
+/// Maximum number of repositories whose configuration is cached.
 const MAX_REMEMBERED: usize = 256;
-/// How long a file system may take to answer.
+/// How long to wait for a file system.
 const ANSWER_BOUND: Duration = Duration::from_secs(10);
 
 type Root = Option<Vec<u8>>;
 
-/// What has been read.
+/// The result of reading.
 #[derive(Debug)]
 pub(crate) struct Configured {
     /// The agent's own environment, a block.
@@ -71,8 +71,8 @@ impl Configured {
         }
     }
 
-    /// What is configured here for the repository with this root. None if that
-    /// is being read; the bell rings when it is known.
+    /// The sinks that are configured here for the repository with this root.
+    /// None while that is being read; the socket then wakes the loop.
     pub(crate) fn of(
         &mut self,
         root: Option<&[u8]>,
@@ -173,7 +173,7 @@ fn read_items(root: Option<&[u8]>, environment: &[u8]) -> Option<Arc<Items>> {
         ..Request::default()
     };
     let loaded = uilog_config::load(&request, &environment)
-        // The repository may be gone; what is the user's still counts.
+        // If the repository no longer exists, the user's configuration is used.
         .or_else(|_| uilog_config::load(&Request::default(), &environment))
         .ok()?;
     let items = loaded.trusted.items(SECTION.as_bytes());

@@ -22,7 +22,8 @@ use crate::ids::ClientId;
 use crate::server::Server;
 use crate::trust::Trust;
 
-/// Frames of a queue that are looked at before others are looked after.
+/// Maximum number of frames that are read from a queue before other queues have
+/// their turn.
 const MAX_LOOKED_AT: usize = 256;
 /// How long records of a queue wait for older ones of the same queue that have
 /// other sinks: the order of a process holds, unless a sink hangs.
@@ -32,8 +33,8 @@ const NOT_CONFIGURED: &str = "an untrusted queue names this sink, and it is \
     not configured in the same way here";
 
 impl Server {
-    /// Looks into the queues that may have more; whether some have been left
-    /// before their ends so that others get their turn.
+    /// Reads queues that may have more; returns whether some were not read to
+    /// their ends, so that others have their turn.
     pub(crate) fn look_ahead(&mut self) -> bool {
         self.retry_at = None;
         let rung = self.clients.values().filter(|it| it.is_rung);
@@ -51,7 +52,7 @@ impl Server {
         has_more
     }
 
-    /// Looks at once into what is to be decided anew.
+    /// Checks clients at once for which decisions must be repeated.
     pub(crate) fn look_again(&mut self) {
         self.retry_at = Some(Instant::now());
     }
@@ -86,7 +87,7 @@ impl Server {
         true
     }
 
-    /// Gives a record to whom it is for; what it waits for, if that is not
+    /// Offers a record to its sinks; returns what it waits for, if that is not
     /// possible now.
     pub(crate) fn deliver(
         &mut self,
@@ -117,7 +118,7 @@ impl Server {
                 if !Arc::ptr_eq(&client.dir, &self.directories.own)
                     && !self.admission.is_asking(now) =>
             {
-                // The agent of that directory may know more.
+                // The agent of that directory may be able to decide.
                 self.decline(id);
                 return Some(WaitsFor::Trust);
             }
@@ -211,7 +212,7 @@ impl Server {
         clerk.report(page, FailureKind::Lost, count, detail);
     }
 
-    /// Tells what an agent before this one has lost and not told.
+    /// Reports losses that an earlier agent has not reported.
     pub(crate) fn report_left(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
@@ -237,7 +238,7 @@ impl Server {
     }
 }
 
-/// Whether a record has this configuration, as far as that is quickly told.
+/// Whether a record has this configuration, by a quick comparison.
 fn is_of(configuration: &Configuration, record: &Queued) -> bool {
     let is_same = |a: &[u8], b: &[u8]| std::ptr::eq(a, b) || a == b;
     is_same(&configuration.environment, &record.environment)

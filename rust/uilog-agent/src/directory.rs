@@ -28,13 +28,13 @@ use uilog_sys::own_dir::OwnDir;
 
 /// Queues that are found at a time: more are found when some are done.
 pub(crate) const MAX_FOUND: usize = 1024;
-/// Who else may write into a file.
+/// The permissions of other users to write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// The directories in which queues may lie, besides the agent's own.
+/// The directories of queues, in addition to the agent's own.
 pub type OtherDirectories = fn() -> Vec<OwnDir>;
 
-/// All directories in which queues may lie.
+/// All directories of queues.
 #[derive(Debug)]
 pub(crate) struct Directories {
     pub(crate) own: Arc<OwnDir>,
@@ -42,7 +42,7 @@ pub(crate) struct Directories {
     elsewhere: OtherDirectories,
 }
 
-/// A queue that has been taken over.
+/// A claimed queue.
 #[derive(Debug)]
 pub(crate) struct ClaimedQueue {
     pub(crate) queue: Reader,
@@ -54,16 +54,15 @@ pub(crate) struct ClaimedQueue {
 #[derive(Debug)]
 pub(crate) enum Found {
     Taken(Box<ClaimedQueue>),
-    /// Somebody else serves it, or ought to: later this may be different.
+    /// Another agent serves it, or should; that may change later.
     Others,
-    /// It is not to be looked into: another user's, or of another version.
+    /// It must not be read: another user's, or of another version.
     Useless,
-    /// It is a file of ours that says nothing that makes sense, and nobody
-    /// writes to it any more.
+    /// It is an invalid file of uilog's without a writer.
     Damaged,
     /// There is no such file any more.
     Gone,
-    /// The system has no descriptor to give.
+    /// There is no free descriptor.
     Exhausted,
 }
 
@@ -120,7 +119,7 @@ pub(crate) fn queues_in(
     dir.some_names(MAX_FOUND, is_new).unwrap_or_default()
 }
 
-/// Takes over a queue, if it is to be served in these namespaces.
+/// Claims a queue, if it belongs to these namespaces.
 pub(crate) fn take(dir: &OwnDir, name: &OsStr, namespaces: &str) -> Found {
     let file = match open(dir, name) {
         Ok(file) => file,
@@ -153,7 +152,7 @@ fn try_take(
     if is_others || !living_file::hold(file, Holder::Reader)? {
         return Ok(Found::Others);
     }
-    // Whoever served it may have removed it before it was ours.
+    // Its previous reader may have removed it before it was locked here.
     if !living_file::has_name(file, dir, name)? {
         return Ok(Found::Gone);
     }
@@ -174,9 +173,8 @@ fn unusable(error: &io::Error) -> Found {
     }
 }
 
-/// Whether a queue, which nobody holds to read it, has something behind the
-/// position `end` that has not been delivered, or is of a process that was
-/// killed, which is yet to be told of.
+/// Whether a queue without a reader has undelivered frames after the position
+/// `end`, or belongs to a killed process that was not reported yet.
 pub(crate) fn is_waiting(
     dir: &OwnDir,
     name: &OsStr,
@@ -191,7 +189,7 @@ pub(crate) fn is_waiting(
         let queue = Reader::open(OwnedFd::from(file))?;
         let origin = queue.origin().unwrap_or_default();
         if origin.namespaces != namespaces {
-            // Its own agent looks after it, or the next scan of one that lives.
+            // Its own agent serves it, or the next scan of a living agent.
             return Ok(false);
         }
         let done = queue.progress().records_at.max(end);
@@ -214,13 +212,13 @@ fn open(dir: &OwnDir, name: &OsStr) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether somebody serves a queue from other namespaces, or will: its maker
-/// lives, or an agent of those namespaces does.
+/// Whether a queue from other namespaces is served there, or will be: its
+/// writer lives, or an agent of those namespaces does.
 fn has_own_agent(dir: &OwnDir, origin: &Origin, queue: &File) -> bool {
     if living_file::is_held(queue, Holder::Maker).unwrap_or(true) {
         return true;
     }
-    // It goes into a name.
+    // It becomes a part of a name.
     if !origin.namespaces.bytes().all(|it| it.is_ascii_hexdigit()) {
         return false;
     }

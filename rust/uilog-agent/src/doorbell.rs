@@ -34,37 +34,39 @@ use uilog_channel::agent_address::AgentNames;
 use uilog_sys::fd::Identity;
 use uilog_sys::own_dir::OwnDir;
 
-/// What is sent in the place of a queue's name by whoever waits until all has been
-/// sent; no queue is called so.
+/// Sent instead of a queue's name by a process that waits until all has been
+/// sent; no queue has this name.
 pub(crate) const HURRY: &str = "hurry";
 /// Bytes of a name at most.
 const MAX_NAME_BYTES: usize = 256;
-/// Descriptors that somebody may send along; the kernel closes the others.
+/// Maximum number of descriptors in a message; the kernel closes others.
 const MAX_DESCRIPTORS: usize = 4;
-/// Names that are heard at a time: others have to be looked after, too.
+/// Maximum number of names that are read at a time, so that other work gets its
+/// turn.
 const MAX_HEARD: usize = 512;
-/// How many datagrams the kernel keeps, where that cannot be read.
+/// How many datagrams the kernel keeps by default.
 const USUAL_BACKLOG: usize = 10;
 
 /// The socket.
 #[derive(Debug)]
 pub(crate) struct Doorbell {
     socket: OwnedFd,
-    /// What somebody from here has to show.
+    /// What a sender from here can prove.
     here: Option<Identity>,
-    /// As many datagrams can wait here; whoever finds no room rings in vain.
+    /// As many datagrams can wait here; further ones are lost.
     backlog: usize,
 }
 
-/// What has been heard.
+/// The received wakeups.
 #[derive(Debug, Default)]
 pub(crate) struct Wakeups {
     pub(crate) rings: Vec<Ring>,
-    /// Others may have found no room: their queues have to be looked for.
+    /// Other datagrams may have been dropped: their queues must be found by a
+    /// scan.
     pub(crate) may_have_missed: bool,
 }
 
-/// Somebody wants a queue to be looked into.
+/// A request to read a queue.
 #[derive(Debug)]
 pub(crate) struct Ring {
     pub(crate) name: OsString,
@@ -75,13 +77,13 @@ pub(crate) struct Ring {
 }
 
 impl Doorbell {
-    /// Creates it in place of whatever has the name: that the name is ours is
-    /// for the caller to know.
+    /// Creates the socket and replaces an existing file; the caller must own
+    /// the name.
     pub(crate) fn bind(dir: &OwnDir, name: &OsStr) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let kind = SockType::Datagram;
         let socket = socket::socket(AddressFamily::Unix, kind, flags, None)?;
-        // Before anybody can send.
+        // Before any process can send.
         socket::setsockopt(&socket, PassCred, &true)?;
         let here = agent_address::evidence().ok();
         let here = here.and_then(|it| Identity::of(it.as_raw_fd()));
@@ -104,7 +106,7 @@ impl Doorbell {
         })
     }
 
-    /// What has been sent since it was asked last.
+    /// The messages since the last call.
     pub(crate) fn hear(&self) -> Wakeups {
         let mut heard = Wakeups::default();
         let mut count = 0;
@@ -120,7 +122,7 @@ impl Doorbell {
         heard
     }
 
-    /// None if it is somebody else's, or nonsense.
+    /// None if it is from another user, or invalid.
     fn receive(&self) -> Result<Option<Ring>, Errno> {
         let mut bytes = [0; MAX_NAME_BYTES];
         let mut control =
@@ -157,7 +159,7 @@ impl Doorbell {
         if credentials.uid() != geteuid().as_raw() {
             return Ok(None);
         }
-        // 0 is whom this namespace cannot see.
+        // 0 means a process that is not visible in this namespace.
         let pid = Some(credentials.pid()).filter(|pid| *pid > 0);
         Ok(Some(Ring {
             name: OsStr::from_bytes(&bytes[..length]).to_owned(),
@@ -173,7 +175,7 @@ impl AsFd for Doorbell {
     }
 }
 
-/// Tells another agent of a queue.
+/// Sends a queue's name to another agent.
 pub(crate) fn ring(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let kind = SockType::Datagram;
@@ -181,15 +183,15 @@ pub(crate) fn ring(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
     let address = UnixAddr::new(&Path::new(&short).join(socket));
     let own = socket::socket(AddressFamily::Unix, kind, flags, None);
     if let (Ok(own), Ok(address)) = (own, address) {
-        // If there is none by now, there is nobody to tell.
+        // It may have ended by now.
         let name = queue.as_bytes();
         let flags = MsgFlags::MSG_DONTWAIT;
         let _ = socket::sendto(own.as_raw_fd(), name, &address, flags);
     }
 }
 
-/// Asks the agent of these namespaces, if one runs in this directory, not to add
-/// up any longer: somebody waits until all has been sent.
+/// Asks the agent of these namespaces, if one runs in this directory, to send
+/// rollups now, because a process waits until all has been sent.
 pub fn hurry(dir: &OwnDir) {
     if let Ok(namespaces) = agent_address::namespaces() {
         let socket = AgentNames::new(&namespaces).socket;

@@ -23,17 +23,17 @@ use crate::error::Error;
 use crate::error::system;
 use crate::server::Server;
 
-/// How long an agent usually stays at least while those live whose queues it
-/// serves: when they end, it removes the queues.
+/// How long an agent stays at least while the writers of its queues live: when
+/// they end, it removes the queues.
 pub const WRITERS_GRACE: Duration = Duration::from_secs(1);
-/// How long an agent stays, without sinks, although nothing happens while a
-/// command runs: if that is killed, it is told at once.
+/// How long an idle agent stays, without sinks, while a command runs: if that
+/// is killed, it can be logged at once.
 const COMMAND_BOUND: Duration = Duration::from_secs(3600);
-/// How long sinks may take to end.
+/// The time limit for closing sinks.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
-/// How long they may after SIGTERM: whoever shuts down a system waits longer.
+/// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// How long journals may take at the end.
+/// The time limit for journals at the end.
 const JOURNAL_BOUND: Duration = Duration::from_secs(5);
 
 impl Server {
@@ -44,7 +44,7 @@ impl Server {
             return Ok(false);
         }
         if self.is_doubtful() && !self.admission.is_final {
-            // Nobody will come any more who could prove anything.
+            // No process will come any more that could prove anything.
             self.admission.is_final = true;
             self.look_again();
             return Ok(false);
@@ -53,7 +53,7 @@ impl Server {
             return Ok(false);
         }
         if !self.groups.is_empty() {
-            // Whoever rings meanwhile gets sinks of his own.
+            // A client that wakes the agent meanwhile gets new sinks.
             self.groups.finish(now + SINKS_BOUND);
             self.settle();
             if !self.groups.is_empty() {
@@ -105,7 +105,7 @@ impl Server {
         if self.has_more_without_name() {
             return self.go_on();
         }
-        // How far each is done with here, whatever its page says.
+        // The position up to which each was read here, whatever its page says.
         let ends = self.clients.values().filter(|it| !it.is_rung);
         let ends = ends.map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
@@ -120,7 +120,7 @@ impl Server {
             if is_free.map_err(system("take the lock"))? {
                 return self.go_on();
             }
-            // There is another agent, which looks for queues when it begins.
+            // There is another agent, which scans at its start.
         }
         Ok(true)
     }
@@ -133,9 +133,9 @@ impl Server {
         Ok(false)
     }
 
-    /// Whether there is more in a queue that has no name any more, as after a
-    /// logout: nobody else will read it. Its writer appends, and looks then
-    /// whether somebody reads; so it is not read any more before this looks.
+    /// Whether there is more in a queue without a name, as after a logout: no
+    /// other agent will read it. Its writer appends, and then checks whether
+    /// there is a reader; so the lock is released before this checks.
     fn has_more_without_name(&mut self) -> bool {
         let mut has_more = false;
         for client in self.clients.values_mut() {
@@ -165,7 +165,7 @@ impl Server {
         }
     }
 
-    /// Removes the queues that nobody needs any more.
+    /// Removes queues that are not needed any more.
     fn close_all(&mut self) {
         for client in self.clients.values_mut() {
             client.is_rung = false;
@@ -186,8 +186,8 @@ impl Server {
         })
     }
 
-    /// On SIGTERM: what has come gets a moment to arrive. The others stay in
-    /// their queues, and the next agent delivers them.
+    /// On SIGTERM: records in progress get a moment to arrive. The others stay
+    /// in their queues, and the next agent delivers them.
     pub(crate) fn give_up(&mut self) {
         let deadline = Instant::now() + TERMINATED_BOUND;
         self.hear();

@@ -28,19 +28,19 @@ use crate::ids::ClientId;
 use crate::server::Server;
 use crate::trust::Trust;
 
-/// When somebody has rung, others are waited for so long before sinks get
-/// anything: hg, which may be about to log more, has the processors for itself.
+/// After a wakeup, further ones are awaited so long before sinks get records:
+/// hg, which may be about to log more, has the processors.
 const GATHER: Duration = Duration::from_millis(2);
-/// How soon queues are looked for again that others serve, or for which there
+/// The delay of a scan for queues that other agents serve, or for which there
 /// was no descriptor.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
-/// The same if somebody waits for it, who asks again and again.
+/// The same while a process waits, which asks repeatedly.
 const SCAN_IN_A_HURRY: Duration = Duration::from_millis(50);
 /// Files that are remembered because they are of no use.
 const MAX_USELESS: usize = 4096;
 
 impl Server {
-    /// Hears who has rung; true if anybody has.
+    /// Receives wakeups; true if there were any.
     pub(crate) fn hear(&mut self) -> bool {
         let Some(doorbell) = &self.doorbell else {
             return false;
@@ -59,7 +59,7 @@ impl Server {
         if heard.may_have_missed {
             self.scan_at = now;
         }
-        // Whoever waits keeps no agent from its end.
+        // Waiting processes do not keep an agent from ending.
         let has_rung = heard.rings.iter().any(|it| it.name != HURRY);
         if has_rung {
             if was_at_rest {
@@ -75,7 +75,8 @@ impl Server {
         let name = &*ring.name;
         if name == HURRY {
             self.groups.press();
-            // Whoever was killed before he could ring is waited for, too.
+            // A process that was killed before it could send its wakeup is
+            // found by a scan.
             return self.scan_within(SCAN_IN_A_HURRY);
         }
         if self.by_name.contains_key(name)
@@ -107,15 +108,15 @@ impl Server {
         if self.clients.len() >= self.max_clients {
             return self.scan_again();
         }
-        // Before anything else: it may be about to end.
+        // First of all, since the process may be about to end.
         let is_proven = is_from_here();
         self.admission.begin_looking();
         let dir = Arc::clone(&self.directories.own);
         self.take(&dir, name, is_proven, ring.pid);
     }
 
-    /// Takes over a queue, if that is possible; `pid` is its writer, if that
-    /// is known, and `is_proven` whether it is known to be from here.
+    /// Claims a queue, if that is possible; `pid` is its writer, if known, and
+    /// `is_proven` whether it is known to be from here.
     pub(crate) fn take(
         &mut self,
         dir: &Arc<OwnDir>,
@@ -144,7 +145,7 @@ impl Server {
         self.scan_within(SCAN_AGAIN);
     }
 
-    /// Looks for queues so long after it has looked for them last, or before.
+    /// Scans at the latest so long after the last scan.
     fn scan_within(&mut self, time: Duration) {
         self.scan_at = self.scan_at.min(self.scanned_at + time);
     }
@@ -204,7 +205,7 @@ impl Server {
         self.admission.is_open_there(origin, file)
     }
 
-    /// A file that has been a queue cannot be read; that is told once.
+    /// A queue's file cannot be read; that is reported once.
     pub(crate) fn remove_damaged(&mut self, dir: &OwnDir, name: &OsStr) {
         let path = dir.path().join(name);
         let detail = format!("a queue is damaged: {}", path.display());
@@ -216,7 +217,7 @@ impl Server {
         }
     }
 
-    /// Looks for queues, and into each that is known.
+    /// Scans for queues, and reads known ones.
     pub(crate) fn scan(&mut self) {
         self.scanned_at = Instant::now();
         self.scan_at = self.scanned_at + self.scan_every;
@@ -245,7 +246,7 @@ impl Server {
         }
     }
 
-    /// Whether a file has been looked at in vain.
+    /// Whether a file was checked in vain.
     pub(crate) fn is_useless(&self, dir: &OwnDir, name: &OsStr) -> bool {
         let of_dir = || (name.to_owned(), dir.path().to_owned());
         !self.useless.is_empty() && self.useless.contains(&of_dir())

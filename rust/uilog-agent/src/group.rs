@@ -29,18 +29,18 @@ use crate::ids::GroupId;
 /// All queues that the agent serves.
 pub(crate) type Clients = HashMap<ClientId, Client>;
 
-/// Records of a group that are looked after at a time.
+/// Maximum number of a group's records in memory.
 const MAX_ENTRIES: usize = 1 << 18;
 
 /// Groups that are remembered of a client: it is rare that it has two.
 const MAX_GROUPS_OF_CLIENT: usize = 16;
 
-/// Whether a group takes records.
+/// Whether a group accepts records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// It does.
     Open,
-    /// Not any more: another one needs its place. It does what it has.
+    /// Closing, because another one needs its place. It finishes its records.
     Closing,
     /// Its sinks end.
     Ending,
@@ -62,7 +62,8 @@ pub(crate) struct Group {
     /// Records that a rollup counts which has not been sent, by their running
     /// numbers. They stay in their queues.
     held: HashMap<u64, Entry>,
-    /// In whose page it stands what is in the hands of sinks that do not move.
+    /// The client whose page counts the records in the hands of sinks that do
+    /// not move.
     keeper: Option<ClientId>,
     at_risk: u64,
 }
@@ -73,11 +74,11 @@ struct Entry {
     number: u32,
 }
 
-/// What has become of a group's records.
+/// The result of a group's records.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) losses: Vec<RecordLoss>,
-    /// In whose page they are to stand, if anybody's.
+    /// The client whose page counts them, if any.
     pub(crate) client: Option<ClientId>,
     pub(crate) has_moved: bool,
 }
@@ -109,8 +110,8 @@ impl Group {
         self.state == State::Open && self.entries.len() < MAX_ENTRIES
     }
 
-    /// Offers the record at a client's position; `next` is where the next frame
-    /// stands.
+    /// Offers the record at a client's position; `next` is the position of the
+    /// next frame.
     pub(crate) fn offer(
         &mut self,
         client: &mut Client,
@@ -129,7 +130,7 @@ impl Group {
         if !client.groups.contains(&self.id) {
             client.groups.push(self.id);
             if client.groups.len() > MAX_GROUPS_OF_CLIENT {
-                // The first stands for all that have ended long ago.
+                // The first one represents all that have ended long ago.
                 client.groups.remove(1);
             }
         }
@@ -141,14 +142,15 @@ impl Group {
         }
     }
 
-    /// What rollups count is to be sent now: its records take up room.
+    /// Rollups must be sent now, because their records take up room.
     pub(crate) fn press(&mut self) {
         if !self.held.is_empty() {
             self.threads.press();
         }
     }
 
-    /// Lets the sinks go on, and tells the queues what nobody needs any more.
+    /// Lets the sinks continue, and reports to the queues which records are not
+    /// needed any more.
     pub(crate) fn settle(
         &mut self,
         clients: &mut Clients,
@@ -207,7 +209,7 @@ impl Group {
         })
     }
 
-    /// Chooses in whose page it stands what the group has lost or may lose.
+    /// Chooses the page that counts the group's losses, present and possible.
     fn keep_at_risk(
         &mut self,
         at_risk: u64,
@@ -227,7 +229,7 @@ impl Group {
         self.keeper.map(|keeper| (keeper, self.at_risk))
     }
 
-    /// Lets what was offered be delivered at once; how far that is.
+    /// Delivers offered records at once; returns the progress.
     pub(crate) fn hurry(&mut self) -> Delivery {
         self.threads.hurry()
     }
@@ -290,7 +292,7 @@ impl Source for Merged<'_> {
         let client = self.clients.get_mut(&entry.client);
         let read = client.and_then(|it| it.record(entry.number));
         let mut record = read.unwrap_or_else(|| {
-            // It could be read before: somebody has changed the file.
+            // It could be read before: another process has changed the file.
             self.unreadable += 1;
             Queued {
                 position,

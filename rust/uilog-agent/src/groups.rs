@@ -19,10 +19,10 @@ use crate::ids::GroupId;
 
 /// Groups that are there at a time, with those that end.
 const MAX_GROUPS: usize = 8;
-/// How long a group that is in use keeps its place although others wait: to
-/// open sinks costs time, too.
+/// How long a group in use keeps its place while others wait, because opening
+/// sinks takes time, too.
 const TENURE: Duration = Duration::from_millis(200);
-/// How long the sinks of a group may take to end for which another one waits.
+/// The time limit for closing the sinks of a group for which another one waits.
 const REPLACED_BOUND: Duration = Duration::from_secs(10);
 
 /// All groups.
@@ -110,8 +110,8 @@ impl Groups {
         self.all.iter()
     }
 
-    /// Lets what these groups were offered be delivered at once; how far that
-    /// is. Of a group that has ended nobody knows.
+    /// Delivers the records offered to these groups at once; returns the
+    /// progress. The result of a group that has ended is unknown.
     pub(crate) fn hurry(&mut self, ids: &[GroupId]) -> Delivery {
         let mut all = Delivery::Done;
         for id in ids {
@@ -121,12 +121,12 @@ impl Groups {
         all
     }
 
-    /// Rollups are to be sent now: the records that they count take up room.
+    /// Rollups must be sent now, because their records take up room.
     pub(crate) fn press(&mut self) {
         self.all.iter_mut().for_each(Group::press);
     }
 
-    /// Forgets those whose sinks have ended.
+    /// Removes groups whose sinks have ended.
     pub(crate) fn remove_finished(&mut self) {
         self.all.retain(|it| !it.is_finished());
     }

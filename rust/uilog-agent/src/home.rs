@@ -10,7 +10,7 @@ use uilog_event::environment_block::lookup;
 use uilog_sys::foreign_file;
 
 const USERS: &str = "/etc/passwd";
-/// Bytes of it at most.
+/// Maximum size of the file.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// An environment, a block, with `HOME` in it, if that is known.

@@ -11,7 +11,7 @@ use uilog_channel::agent_address;
 
 use crate::configuration::Configuration;
 
-/// How long an agent waits for more records, unless somebody says otherwise.
+/// How long an agent waits for more records by default.
 const USUAL_IDLE: Duration = Duration::from_secs(10);
 /// How long it waits for the first one, should there be none yet.
 const FIRST_IDLE: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ const FIRST_IDLE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Idle {
     used_at: Instant,
-    /// The longest that anybody has asked for.
+    /// The longest time that any client has asked for.
     bound: Duration,
     /// What holds for those who ask for nothing.
     usual: Duration,
@@ -76,8 +76,8 @@ impl Idle {
         self.has_served = true;
     }
 
-    /// When the agent is to end if nothing comes; `has_writers` tells whether
-    /// anybody lives who may write.
+    /// When the agent ends if nothing happens; `has_writers` says whether a
+    /// process lives that may write.
     pub(crate) fn deadline(&self, has_writers: bool) -> Instant {
         let least = match has_writers {
             true => self.writers_grace,

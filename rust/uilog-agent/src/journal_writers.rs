@@ -21,7 +21,7 @@ use uilog_event::environment_block::lookup;
 use crate::ledger::Ledger;
 use crate::ledger::Page;
 
-/// Clerks that are kept although they have nothing to do.
+/// Maximum number of idle writers that are kept.
 const MAX_IDLE: usize = 8;
 
 /// The variables that choose a journal.
@@ -29,7 +29,7 @@ const CHOICE: [&[u8]; 3] = [b"HOME", b"XDG_STATE_HOME", b"XDG_RUNTIME_DIR"];
 
 type Choice = [Option<Vec<u8>>; CHOICE.len()];
 
-/// Tells one journal.
+/// Writes to one journal.
 #[derive(Debug)]
 pub(crate) struct JournalWriter {
     choice: Choice,
@@ -57,13 +57,13 @@ impl JournalWriter {
         }
     }
 
-    /// A sink has lost something that stands in this page.
+    /// A sink has lost a record that is counted in this page.
     pub(crate) fn lose(&mut self, page: &Arc<Page>, loss: RecordLoss) {
         self.ledger.add(Some(page), loss.count);
         self.losses.add(loss);
     }
 
-    /// A loss that stands in this page, if in any, is told at once.
+    /// Reports a loss, counted in this page, if any, at once.
     pub(crate) fn report(
         &mut self,
         page: Option<&Arc<Page>>,
@@ -76,7 +76,7 @@ impl JournalWriter {
         self.reporter.report(failure, &self.environment);
     }
 
-    /// Tells what is due; all, if nothing comes after that.
+    /// Reports what is due; everything, if it is the last call.
     fn tell(&mut self, is_last: bool) {
         for loss in self.losses.due(Instant::now(), false, is_last) {
             let (kind, count) = (loss.kind(), loss.count);
@@ -123,20 +123,21 @@ impl JournalWriters {
         &mut self.all[index]
     }
 
-    /// Tells what is due.
+    /// Reports what is due.
     pub(crate) fn tell(&mut self) {
         for clerk in &mut self.all {
             clerk.tell(false);
         }
     }
 
-    /// When something is to be told.
+    /// When the next report is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let deadlines = self.all.iter();
         deadlines.filter_map(|it| it.losses.deadline(false)).min()
     }
 
-    /// Tells all there is, and waits for the journals, but not longer than so.
+    /// Reports everything, and waits for the journals, but not longer than
+    /// `bound`.
     pub(crate) fn finish(&mut self, bound: Duration) {
         let deadline = Instant::now() + bound;
         for clerk in &mut self.all {

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 
 use uilog_channel::queue::ReportedLosses;
 
-/// What a queue's page still has to be told of.
+/// The unreported losses of a queue's page.
 #[derive(Debug)]
 pub(crate) struct Page {
     told: Mutex<ReportedLosses>,
@@ -37,12 +37,12 @@ impl Page {
         self.untold.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Whether the journal has been told of all.
+    /// Whether all are in the journal.
     pub(crate) fn is_told(&self) -> bool {
         self.untold.load(Ordering::Relaxed) == 0
     }
 
-    /// The journal has been told of so many.
+    /// So many are in the journal.
     fn tell(&self, count: u64) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.add(count);
@@ -51,15 +51,15 @@ impl Page {
     }
 }
 
-/// How many losses are to be told, in order, and the page that they stand in,
-/// if in any.
+/// The numbers of losses to report, in order, and the pages that count them, if
+/// any.
 type Waiting = VecDeque<(Option<Arc<Page>>, u64)>;
 
-/// The losses that one journal has not been told of.
+/// The losses that are not in one journal yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     waiting: Arc<Mutex<Waiting>>,
-    /// Wakes the loop: a queue may have nothing left to be told.
+    /// Wakes the loop: a queue may have no unreported losses any more.
     bell: Arc<UnixStream>,
 }
 
@@ -71,7 +71,7 @@ impl Ledger {
         }
     }
 
-    /// So many losses are to be told, which stand in this page, if in any.
+    /// Adds losses to report, which are counted in this page, if any.
     pub(crate) fn add(&self, page: Option<&Arc<Page>>, count: u64) {
         if count > 0 {
             let mut waiting =
@@ -80,7 +80,7 @@ impl Ledger {
         }
     }
 
-    /// So many have been told.
+    /// So many have been reported.
     pub(crate) fn tell(&self, mut count: u64) {
         let mut waiting =
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

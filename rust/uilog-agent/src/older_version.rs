@@ -18,7 +18,7 @@ use uilog_sys::own_dir::OwnDir;
 
 use crate::doorbell::Doorbell;
 
-/// What they find instead of an agent of their own version.
+/// Serves them instead of an agent of their own version.
 #[derive(Debug)]
 pub(crate) struct OlderVersion {
     pub(crate) names: AgentNames,
@@ -26,14 +26,13 @@ pub(crate) struct OlderVersion {
     lock: File,
 }
 
-/// The names that they know; none if there is no such version.
+/// The names that they use; none if there is no such version.
 fn names(namespaces: &str) -> Option<AgentNames> {
     let older = PROTOCOL - 1;
     (older >= OLDEST_READABLE).then(|| AgentNames::of(older, namespaces))
 }
 
-/// Tells apart what has been handed over: a lock of this version, if it is that,
-/// or one of the version before.
+/// Whether an inherited lock is of this version, or of the previous one.
 pub(crate) fn lock_of(
     dir: &OwnDir,
     namespaces: &str,
@@ -52,15 +51,15 @@ pub(crate) fn lock_of(
     }
 }
 
-/// Lets go of a lock, which may be this process's standard input as well.
+/// Releases a lock, which may be this process's standard input as well.
 pub(crate) fn let_go(lock: &File) {
     // If it cannot, the end of this process does.
     let _ = living_file::let_go(lock, Holder::Maker);
 }
 
 impl OlderVersion {
-    /// Listens for processes of the version before, unless another agent does;
-    /// `lock` is what one of them has handed over.
+    /// Listens for processes of the previous version, unless another agent
+    /// does; `lock` was inherited from one of them.
     pub(crate) fn listen(
         dir: &OwnDir,
         namespaces: &str,

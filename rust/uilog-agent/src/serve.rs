@@ -52,46 +52,46 @@ use crate::older_version;
 use crate::older_version::OlderVersion;
 use crate::server::Server;
 
-/// How often it is looked whether those have ended who cannot be waited for.
+/// How often to check whether processes without a pidfd have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The same of those who can: they may have let go of their queues.
+/// The same for processes with a pidfd: they may have released their queues.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
-/// Queues that take no more than so many bytes together are not counted anew:
-/// nobody is short of room. Half of the least that `agent-queues-size` may say.
+/// Queues that take no more than so many bytes together are not measured again:
+/// nobody is short of room. Half of the minimum of `agent-queues-size`.
 const LITTLE_ROOM: u64 = 512 << 10;
 /// Which part of the queues that may be open may wait for rollups to be sent.
 const MAX_PART_HELD: usize = 2;
 
-/// What the agent is given.
+/// The agent's options.
 #[derive(Debug)]
 pub struct Options {
     /// The directory in which its socket and its lock are.
     pub directory: PathBuf,
-    /// The lock, held: whoever starts an agent hands it over. If it is not
-    /// that, the agent tries to take the lock itself.
+    /// The lock, held: a process that starts an agent passes it on. If it is
+    /// another one, the agent tries to take the lock itself.
     pub lock: Option<OwnedFd>,
-    /// A queue in that directory whose writer is known to be from here: it has
-    /// started the agent.
+    /// A queue in that directory whose writer is known to be from here, because
+    /// it has started the agent.
     pub queue: Option<OsString>,
-    /// The agent's own environment, a block: whose configuration counts for
-    /// queues of unknown origin, and whose journal is told of them.
+    /// The agent's own environment, a block: its configuration is used for
+    /// queues of unknown origin, and its journal gets their losses.
     pub environment: Vec<u8>,
     /// Where there may be queues besides.
     pub elsewhere: OtherDirectories,
-    /// How long it stays at least while those live whose queues it serves.
+    /// How long it stays at least while the writers of its queues live.
     pub writers_grace: Duration,
-    /// How often it looks for queues whose writers have not rung.
+    /// How often it scans for queues whose writers have not woken it.
     pub scan_every: Duration,
     /// Opens the sinks.
     pub open: Open,
 }
 
-/// Serves until there has been nothing to do for a while, or SIGTERM.
+/// Serves until there was no work for a while, or SIGTERM.
 ///
 /// # Errors
 ///
-/// It could not begin, or cannot go on. Queues keep what has not been
-/// delivered.
+/// It could not begin, or cannot continue. Undelivered records stay in the
+/// queues.
 pub fn serve(options: Options) -> Result<(), Error> {
     let namespaces =
         agent_address::namespaces().map_err(system("namespaces"))?;
@@ -102,13 +102,13 @@ pub fn serve(options: Options) -> Result<(), Error> {
         older_version::lock_of(&directories.own, &namespaces, options.lock);
     let lock = take_lock(&directories.own, &names.lock, given);
     let lock = lock.inspect_err(|_| {
-        // Whoever has started this one relies on being heard.
+        // The process that has started this one relies on it.
         if let Some(queue) = &options.queue {
             older_lock.iter().for_each(older_version::let_go);
             doorbell::ring(&directories.own, &names.socket, queue);
         }
     })?;
-    // Keep no directory busy.
+    // Does not keep any directory busy.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     // hg wakes us with each event, and must not lose its processor to us.
     sched::enter_batch();
@@ -132,7 +132,7 @@ pub fn serve(options: Options) -> Result<(), Error> {
     server.run()
 }
 
-/// The lock, if nobody else has it.
+/// The lock, if no other process has it.
 fn take_lock(
     dir: &OwnDir,
     name: &OsStr,
@@ -155,8 +155,8 @@ fn take_lock(
 }
 
 impl Server {
-    /// From here on whoever rings is heard; what has been appended before is
-    /// found.
+    /// From here on wakeups are received; earlier records are found by the
+    /// scan.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
         let bell = Doorbell::bind(&self.directories.own, &self.names.socket);
         self.doorbell = Some(bell.map_err(system("create the socket"))?);
@@ -178,12 +178,12 @@ impl Server {
             OlderVersion::listen(dir, &self.namespaces, &mut self.older_lock);
     }
 
-    /// Lets writers take again what the queues in its own directory do not take
-    /// any more.
+    /// Measures the queues in its own directory, so that writers can use
+    /// released memory again.
     pub(crate) fn count_room(&mut self) {
         let own = &self.directories.own;
         let reserved = queue_room::reserved(own);
-        // To look at all of them takes longer than most of what an agent does.
+        // Measuring all of them takes longer than most of an agent's work.
         let is_little = reserved <= LITTLE_ROOM;
         if is_little {
             self.counted = Some(reserved);
@@ -229,12 +229,12 @@ impl Server {
         wakeup::drain(&self.wakeup);
     }
 
-    /// Until when others are waited for who may ring, too.
+    /// Until when further wakeups are awaited.
     fn gathering(&self) -> Option<Instant> {
         self.gather_until.filter(|it| Instant::now() < *it)
     }
 
-    /// Tells queues and journals what has become of records.
+    /// Stores the results of records in queues and journals.
     pub(crate) fn settle(&mut self) {
         let mut at_risk: HashMap<ClientId, u64> = HashMap::new();
         for group in self.groups.iter_mut() {
@@ -280,7 +280,7 @@ impl Server {
         self.clerks.tell();
     }
 
-    /// Tells those who wait for it that their records are delivered, or not
+    /// Answers waiting processes: their records are delivered, or will not be
     /// now.
     fn answer(&mut self) {
         for client in self.clients.values_mut() {
@@ -294,7 +294,7 @@ impl Server {
         }
     }
 
-    /// Forgets queues whose writers have ended and of which all is known.
+    /// Drops queues whose writers have ended and whose records are all done.
     pub(crate) fn close_ended(&mut self) {
         let now = Instant::now();
         let is_due = now >= self.looked_at + LOOK_EVERY;
@@ -316,7 +316,7 @@ impl Server {
             if client.is_over_but_held() {
                 continue;
             }
-            // Before its end is looked at: it may append until it ends.
+            // Before its end is handled, because it may append until it ends.
             client.may_have_ended = !client.is_alive();
             if !client.is_at_end() {
                 client.is_rung = true;
@@ -381,7 +381,7 @@ impl Server {
         clients.any(|it| it.waits_for == Some(WaitsFor::Trust))
     }
 
-    /// When there is something to do, whatever happens.
+    /// When there is something to do, even if nothing happens.
     fn deadline(&self) -> Option<Instant> {
         let now = Instant::now();
         let looked_at =
@@ -391,7 +391,7 @@ impl Server {
             Some(_) => self.looked_at + LOOK_SELDOM,
         });
         let idle = match self.is_at_rest() {
-            // Their sinks tell when they have ended.
+            // Their sinks wake the loop when they have ended.
             true if self.groups.are_ending() => None,
             true if self.groups.is_empty() => Some(self.leaves_at()),
             true => Some(self.idle_until()),
@@ -453,7 +453,8 @@ impl Server {
         drop(wanted);
         for id in ended {
             if let Some(client) = self.clients.get_mut(&id) {
-                // It is looked at now and then if somebody else holds it yet.
+                // It is checked from time to time if another process still has
+                // the lock.
                 client.ended_process = client.process.take();
                 client.is_rung = true;
                 client.may_have_ended = true;

@@ -36,8 +36,8 @@ use crate::ids::ClientId;
 use crate::journal_writers::JournalWriters;
 use crate::older_version::OlderVersion;
 
-/// How often an agent usually looks for queues whose writers have not rung:
-/// they may have been killed before they could.
+/// How often an agent scans for queues whose writers have not woken it: they
+/// may have been killed before they could.
 pub const SCAN_EVERY: Duration = Duration::from_secs(5);
 /// Queues that are open at a time.
 const MIN_CLIENTS: usize = 64;
@@ -54,7 +54,7 @@ pub(crate) struct Server {
     pub(crate) doorbell: Option<Doorbell>,
     /// For processes of the version before, if there are any.
     pub(crate) older: Option<OlderVersion>,
-    /// What one of them has handed over.
+    /// The lock that one of them has passed on.
     pub(crate) older_lock: Option<File>,
     pub(crate) clients: Clients,
     pub(crate) by_name: HashMap<OsString, ClientId>,
@@ -68,11 +68,11 @@ pub(crate) struct Server {
     pub(crate) environment: Arc<[u8]>,
     pub(crate) started_by: Option<OsString>,
     pub(crate) useless: HashSet<(OsString, PathBuf)>,
-    /// Becomes readable when something else than hg has news.
+    /// Becomes readable when another thread has results.
     pub(crate) wakeup: UnixStream,
     pub(crate) terminated: Arc<AtomicBool>,
     pub(crate) gather_until: Option<Instant>,
-    /// When queues are looked for at the latest, as long as it can be rung.
+    /// When the next scan is due, while the socket exists.
     pub(crate) scan_at: Instant,
     pub(crate) scanned_at: Instant,
     pub(crate) scan_every: Duration,
@@ -100,7 +100,8 @@ impl Server {
         let handling = system("handle signals");
         signal_hook::flag::register(SIGTERM, Arc::clone(&terminated))
             .map_err(&handling)?;
-        // A limit on files is an error of whoever writes, and not our end.
+        // A file size limit is then an error of the write, and does not end
+        // this process.
         signal_hook::flag::register(SIGXFSZ, Arc::default())
             .map_err(&handling)?;
         let signalled = bell.try_clone().map_err(&failed)?;

@@ -31,25 +31,25 @@ use uilog_sys::clock;
 /// The event's name.
 pub(crate) const NAME: &[u8] = b"commandslow";
 
-/// It is told at so many times the bound.
+/// It is logged after so many times the limit.
 const TIMES: [u32; 4] = [1, 2, 4, 8];
 /// No session has so many events, and `commandlost` has smaller numbers.
 const FIRST_SEQ: u64 = 1 << 41;
-/// What runs until somebody ends it.
+/// Commands that run until they are ended by a user.
 const LASTING: [&[u8]; 1] = [b"serve"];
 
-/// What has been told of a client's commands.
+/// What was logged about a client's commands.
 #[derive(Debug, Default)]
 pub(crate) struct Slow {
-    /// The innermost command when it was looked at last.
+    /// The innermost command at the last check.
     seen: Option<OpenCommand>,
-    /// When there is something to tell, if that command goes on.
+    /// When the next event is due, if that command continues.
     due_at: Option<Instant>,
-    /// How often each command has been told, by the number of its event.
+    /// How often each command was logged, by the number of its event.
     told: HashMap<u64, usize>,
 }
 
-/// A record that is to be told.
+/// An event that must be logged.
 #[derive(Debug)]
 pub(crate) struct Due {
     frame: Vec<u8>,
@@ -58,8 +58,8 @@ pub(crate) struct Due {
 }
 
 impl Slow {
-    /// Whether the commands of a client are to be looked at, of which this is
-    /// the innermost one.
+    /// Whether the commands of a client must be checked, of which this is the
+    /// innermost one.
     pub(crate) fn is_to_look(
         &mut self,
         open: Option<OpenCommand>,
@@ -74,13 +74,13 @@ impl Slow {
         true
     }
 
-    /// When there is something to tell.
+    /// When the next event is due.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         self.due_at
     }
 
-    /// What is to be told of a command now, if anything; keeps when it is to be
-    /// looked at again.
+    /// The event to log about a command now, if any; stores when to check
+    /// again.
     pub(crate) fn look(
         &mut self,
         feed: &mut CachedReader,
@@ -121,7 +121,7 @@ impl Slow {
         event.time.micros = began.micros.saturating_add(micros as i64);
         event.ends_span = false;
         describe(event, began, elapsed, times, phase);
-        // Where these stand is known when it is appended.
+        // Their positions are known when it is appended.
         (record.environment_at, record.items_at) = (0, 0);
         let frame = postcard::to_stdvec(&Frame::Record(record)).ok()?;
         Some(Due {

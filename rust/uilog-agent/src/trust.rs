@@ -4,11 +4,11 @@
 
 use std::time::Instant;
 
-/// What is known of whoever has written a queue.
+/// What is known about the writer of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trust {
     /// It is a process of this user and of these namespaces.
     Proven,
-    /// It may be anybody's. It was found then.
+    /// Its writer is unknown. It was found at this time.
     Unproven(Instant),
 }

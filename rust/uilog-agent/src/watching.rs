@@ -25,7 +25,7 @@ use crate::trust::Trust;
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 impl Server {
-    /// Tells of commands that take long.
+    /// Logs commands that run for a long time.
     pub(crate) fn tell_slow(&mut self) {
         let now = Instant::now();
         let ids: Vec<_> = self.clients.keys().copied().collect();
@@ -34,12 +34,12 @@ impl Server {
             due.extend(self.slow_of(id, now));
         }
         for it in due {
-            // If there is no room for it, nothing of hg's is lost.
+            // If there is no room for it, none of hg's events is lost.
             let _ = self.append_own(&it);
         }
     }
 
-    /// When there is something to tell.
+    /// When the next event is due.
     pub(crate) fn slow_at(&self) -> Option<Instant> {
         self.clients
             .values()
@@ -56,7 +56,8 @@ impl Server {
             return Vec::new();
         }
         let is_from_here = matches!(client.trust, Trust::Proven);
-        // What others say of themselves has been told when they end.
+        // Facts that other processes report about themselves are logged at
+        // their end.
         if open.is_none() || !is_from_here || !client.is_alive() {
             return Vec::new();
         }
@@ -74,7 +75,7 @@ impl Server {
         due
     }
 
-    /// Puts a record into a queue of its own, and takes that over.
+    /// Writes a record to a new queue, and claims that queue.
     fn append_own(&mut self, due: &Due) -> io::Result<()> {
         let dir = Arc::clone(&self.directories.own);
         let name = agent_address::new_queue();

@@ -18,7 +18,7 @@ const MAX_ZONE_HOURS: i32 = 24;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A date as a line tells it.
+/// The date of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
     /// What the clock on the wall showed, as seconds since 1970-01-01 00:00
@@ -59,7 +59,7 @@ impl Date {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DateFormat {
     /// chrono's form of it; `None` for hg's default, or if chrono does not
-    /// know all of it.
+    /// support all of it.
     custom: Option<String>,
 }
 
@@ -188,9 +188,9 @@ fn count_digits(text: &[u8]) -> usize {
     text.iter().take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// Whether `text` begins as stock's regular expression wants a date to:
-/// digits and separators in their places, whether or not there is such a day.
-// hg: blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
+/// Whether `text` begins with a date as stock's regular expression defines it:
+/// digits and separators at their positions, even if there is no such day. hg:
+/// blackbox.blackbox: \d{4}[-/]\d{2}[-/]\d{2} \d{2}:\d{2}:\d{2}
 pub fn has_default_shape(text: &[u8]) -> bool {
     minute_word(text).is_some()
 }
@@ -299,14 +299,13 @@ impl Minute {
     }
 }
 
-/// Tells which lines begin with a date, in one of hg's fixed layouts, that is
-/// out of a range of minutes.
+/// Whether lines begin with a date, in one of hg's fixed formats, outside of a
+/// range of minutes.
 #[derive(Debug)]
 pub(crate) struct OutsideRange {
     from: Minute,
     to: Minute,
-    /// What it was last asked of, and the answer: lines of the same minute
-    /// stand together.
+    /// The last question and answer: lines of the same minute are adjacent.
     last: Option<(u128, bool)>,
 }
 
@@ -325,7 +324,7 @@ impl OutsideRange {
             _ => {
                 let minute = Minute(word);
                 let is_out = minute < self.from || minute > self.to;
-                // What is no date is looked at as often as it comes.
+                // Text without a date is parsed each time.
                 if fields(line).is_none() {
                     return false;
                 }

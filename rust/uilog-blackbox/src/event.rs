@@ -14,8 +14,7 @@ pub struct Event<'a> {
     pub start: usize,
     /// Where the next one begins, or the text ends.
     pub end: usize,
-    /// What it says before its message; `None` for lines that belong to no
-    /// event, because there is none before them.
+    /// The fields before its message; `None` for lines before the first event.
     pub header: Option<Header<'a>>,
     /// The message, continuation lines included, without its last newline.
     pub message: &'a [u8],

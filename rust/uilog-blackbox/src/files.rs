@@ -35,13 +35,13 @@ impl ReadError {
         &self.path
     }
 
-    /// The system's number for what is wrong.
+    /// The system's error number.
     pub fn errno(&self) -> i32 {
         self.source.raw_os_error().unwrap_or(nix::libc::EIO)
     }
 }
 
-/// What tells files apart, whatever they are called: device and inode.
+/// Identifies a file: device and inode.
 pub type FileId = (u64, u64);
 
 /// A file of the blackbox, open for reading.
@@ -49,7 +49,7 @@ pub type FileId = (u64, u64);
 pub struct LogFile {
     /// The file.
     pub file: File,
-    /// What it was called when it was opened.
+    /// Its path when it was opened.
     pub path: PathBuf,
     /// Which file it is.
     pub id: FileId,
@@ -68,12 +68,12 @@ pub struct Opened {
 
 /// Opens the files of the blackbox at `path`, except the `known` ones.
 ///
-/// The newest first, since they only grow older: a file that is renamed
-/// meanwhile is met twice, which its id tells, but never missed.
+/// The newest first, since files only become older: one that is renamed
+/// meanwhile may be met twice, which its ID shows, but is never missed.
 ///
 /// # Errors
 ///
-/// The current file is there and cannot be read.
+/// The current file exists and cannot be read.
 pub fn open(path: &Path, known: &[FileId]) -> Result<Opened, ReadError> {
     let mut opened = Opened::default();
     let mut seen = known.to_vec();
@@ -110,8 +110,8 @@ pub fn open(path: &Path, known: &[FileId]) -> Result<Opened, ReadError> {
     Ok(opened)
 }
 
-/// The names of the files. What is not listed is not read: the log's directory
-/// is readable for whoever reads the log, or was a moment ago.
+/// The names of the files. Unlisted files are not read: a user who can read the
+/// log can list its directory.
 fn newest_first(path: &Path) -> Vec<PathBuf> {
     let old = log_file::old_files(path).unwrap_or_default();
     std::iter::once(path.to_owned()).chain(old).collect()
@@ -119,7 +119,7 @@ fn newest_first(path: &Path) -> Vec<PathBuf> {
 
 fn open_one(path: &Path) -> io::Result<LogFile> {
     let (file, metadata) = match foreign_file::open(path) {
-        // What is said of it is to be hg's, which wants an error number.
+        // hg's message needs an error number.
         Err(foreign_file::Error::NotRegular(_)) => {
             let errno = match path.is_dir() {
                 true => nix::libc::EISDIR,

@@ -53,8 +53,8 @@ impl Glob {
     /// Whether it matches the whole text.
     pub fn matches(&self, text: &[u8]) -> bool {
         let (mut part, mut at) = (0, 0);
-        // Where to go on if it does not match: behind the last star, with
-        // one more byte eaten by it.
+        // Where to continue after a mismatch: after the last star, which then
+        // matches one more byte.
         let mut again = None;
         loop {
             match self.parts.get(part) {
@@ -112,7 +112,7 @@ impl Part {
     }
 }
 
-/// What is behind a `[`, and how long it is with its `]`.
+/// The class after a `[`, and its length including the `]`.
 fn class(text: &[u8]) -> Option<(Part, usize)> {
     let is_negated = matches!(text.first(), Some(b'!' | b'^'));
     let first = usize::from(is_negated);

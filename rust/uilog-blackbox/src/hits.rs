@@ -14,17 +14,17 @@ use super::message;
 /// How much of a text is judged at once, and then of what may hold a hit.
 const WINDOW: usize = 256;
 const PANE: usize = 32;
-/// How far behind its place a condition looks.
+/// How many bytes a condition reads after its position.
 const REACH: usize = 8;
 
-/// The bytes of a window, and as many behind it as the conditions reach.
+/// The bytes of a window, and the following bytes that conditions read.
 type Window = [u8; WINDOW + REACH];
 
-/// What is in every text that tells of an exception: hg's wording, and the
-/// event's name.
+/// Every text about an exception contains this: hg's wording, and the event's
+/// name.
 const EXCEPTION: &[u8] = b"exception";
 
-/// Where a text may tell of a failure: the places are appended to `hits`.
+/// Appends the places that may mean a failure to `hits`.
 pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
     let first = hits.len();
     let before = message::EXITED.len() - b"ited ".len();
@@ -37,8 +37,7 @@ pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
     add(hits, first, memmem::find_iter(text, EXCEPTION));
 }
 
-/// Where a text may tell of a duration of at least `seconds`: the places are
-/// appended to `hits`.
+/// Appends the places that may mean a duration of at least `seconds` to `hits`.
 pub(super) fn durations(text: &[u8], seconds: f64, hits: &mut Vec<usize>) {
     let first = hits.len();
     for at in search(text, Long::new(seconds)) {
@@ -62,11 +61,11 @@ fn add(hits: &mut Vec<usize>, first: usize, more: impl Iterator<Item = usize>) {
     }
 }
 
-/// What is asked of each place in a text.
+/// A condition on each place in a text.
 trait Condition {
-    /// Not 0 if it holds at this place of the window. It looks at less than
-    /// [`REACH`] bytes from there on, and has no branches. Implementations
-    /// are `#[inline(always)]`.
+    /// Not 0 if it is true at this position of the window. It reads less than
+    /// [`REACH`] bytes from there on, and has no branches. Implementations are
+    /// `#[inline(always)]`.
     fn holds(&self, window: &Window, at: usize) -> u8;
 }
 
@@ -84,16 +83,16 @@ impl Condition for NotZero {
     }
 }
 
-/// The ` se` of ` seconds`, unless what is before it is like ` 0.12`, which
-/// is how nearly all durations are written, and too short.
+/// The ` se` of ` seconds`, unless the text before it is like ` 0.12`: nearly
+/// all durations are like that, and too short.
 struct Long {
-    /// The first digit that is large enough before the point; behind `9` if
-    /// none is.
+    /// The first digit before the point that is large enough; the byte after
+    /// `9` if none is.
     least: u8,
 }
 
 impl Long {
-    /// Where ` se` is from the place that is asked for.
+    /// The distance from the tested position to ` se`.
     const SECONDS_AT: usize = 5;
 
     fn new(seconds: f64) -> Self {

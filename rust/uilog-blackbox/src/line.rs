@@ -16,10 +16,11 @@ use memchr::memmem;
 use super::dates;
 use super::dates::DateFormat;
 
-/// The most bytes of a line in which its event's beginning is looked for.
+/// Maximum number of bytes of a line in which the beginning of an event is
+/// searched for.
 pub const HEAD_LEN: usize = 64 * 1024;
 
-/// The longest DATE and USER together, where nothing tells what they are.
+/// Maximum length of DATE and USER together, if nothing separates them.
 const MAX_PREFIX: usize = 256;
 
 /// The least length of two dates in one of hg's fixed layouts, the first of
@@ -32,7 +33,7 @@ const HASH_LEN: usize = 40;
 /// What a line says before its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// The date, in whatever format.
+    /// The date, in any format.
     pub date: &'a [u8],
     /// Who ran hg.
     pub user: Option<&'a [u8]>,
@@ -57,7 +58,7 @@ impl<'a> Header<'a> {
 /// Where a record is in its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where it begins, with what is left of a torn one before it.
+    /// The beginning, including the rest of an incomplete record before it.
     pub start: usize,
     /// Where its own first byte is.
     pub own: usize,
@@ -65,9 +66,9 @@ pub struct Record<'a> {
     pub message: usize,
     /// Where the next record or the line ends.
     pub end: usize,
-    /// Whether it is torn, or stands behind the rest of a torn one.
+    /// Whether it is incomplete, or follows the rest of an incomplete one.
     pub is_damaged: bool,
-    /// What it says before its message.
+    /// The fields before its message.
     pub header: Header<'a>,
 }
 
@@ -103,15 +104,15 @@ pub fn is_counted_by_stock(line: &[u8]) -> bool {
         || (*first == b' ' && closes(after))
 }
 
-/// Whether `hg blackbox` without further options counts this line: as stock
-/// does, and if it begins an event whose date has another format.
+/// Whether `hg blackbox` without new options counts this line: like stock hg,
+/// and if it begins an event with another date format.
 pub fn is_counted(line: &[u8], format: &DateFormat) -> bool {
     is_counted_by_stock(line)
         || anchored(line)
             .is_some_and(|anchor| torn_len(&line[..anchor.at], format) == 0)
 }
 
-/// Whether this line begins an event, if need be behind the rest of a torn
+/// Whether this line begins an event, possibly after the rest of an incomplete
 /// one. Any other line continues the event before it.
 pub fn is_beginning(line: &[u8]) -> bool {
     is_counted_by_stock(line) || anchored(line).is_some()
@@ -193,7 +194,7 @@ fn anchored_record<'a>(
     }
 }
 
-/// What stands between the user and the message.
+/// The text between the user and the message.
 struct Anchor {
     at: usize,
     parents: Range<usize>,
@@ -203,7 +204,7 @@ struct Anchor {
     end: usize,
 }
 
-/// The first anchor of a line, if what is before it may be a date and a user.
+/// The first anchor of a line, if the text before it may be a date and a user.
 fn anchored(line: &[u8]) -> Option<Anchor> {
     let anchor = anchor_after(line, 0)?;
     is_plausible(&line[..anchor.at]).then_some(anchor)
@@ -222,8 +223,8 @@ fn anchor_after(line: &[u8], from: usize) -> Option<Anchor> {
     }
 }
 
-/// Where two bytes stand side by side. For short texts, where the rarer of
-/// the two is near: to prepare a search would take longer.
+/// Finds two adjacent bytes. For short texts, in which the rarer of the two is
+/// near: preparing a search would take longer.
 fn find_pair(text: &[u8], pair: [u8; 2]) -> Option<usize> {
     let [first, second] = pair;
     let offset = usize::from(first == b' ');
@@ -284,7 +285,8 @@ fn is_hash(text: &[u8]) -> bool {
     text.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// ` (1234)`, and how long that is. A number too large for a pid is none.
+/// ` (1234)`, and its length. A number that is too large for a pid does not
+/// count.
 fn parenthesized_pid(text: &[u8]) -> Option<(Option<u64>, usize)> {
     let digits = text.strip_prefix(b" (")?;
     let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -298,7 +300,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whether this may be a date and a user, or such behind what is torn.
+/// Whether this may be a date and a user, possibly after an incomplete record.
 fn is_plausible(prefix: &[u8]) -> bool {
     let tail = &prefix[prefix.len().saturating_sub(MAX_PREFIX)..];
     tail.contains(&b' ')
@@ -358,8 +360,8 @@ fn split_user(prefix: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&prefix[..at], &prefix[at + 1..]))
 }
 
-/// A line that stock counts and that has no parents; its message begins in
-/// or right behind `head`.
+/// A line that stock hg counts, without parents; its message begins in or
+/// directly after `head`.
 fn old_form<'a>(line: &'a [u8], head: &'a [u8]) -> Option<Record<'a>> {
     if !is_counted_by_stock(head) {
         return None;

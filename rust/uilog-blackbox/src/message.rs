@@ -17,21 +17,21 @@ pub const FINISH: &[u8] = b"commandfinish";
 /// The event of a command that fails unexpectedly.
 pub const EXCEPTION: &[u8] = b"commandexception";
 
-/// What is before a command's return code.
+/// The text before a command's return code.
 pub(crate) const EXITED: &[u8] = b" exited ";
 
 const AFTER: &[u8] = b" after ";
 const EXPANDS: &[u8] = b"' expands to '";
-/// What is behind all durations but those of discovery.
+/// The text after all durations except those of discovery.
 pub(crate) const SECONDS: &[u8] = b" seconds";
-/// What is in the message of a discovery.
+/// A part of the message of a discovery.
 pub(crate) const HEADS: &[u8] = b" unknown server heads, ";
 const INCOMING: &[u8] = b" incoming changes - new heads: ";
 const ACTIONS: &[u8] = b" actions to histedit";
 const LOOKUPS: &[u8] = b" cache hits/lookups in ";
 const HOOK: &[u8] = b" finished in ";
 
-/// What a message says; `None` for what it does not.
+/// Facts in a message; `None` for missing ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts<'a> {
     /// The event's name.
@@ -44,10 +44,9 @@ pub struct Facts<'a> {
     pub duration: Option<f64>,
 }
 
-/// How the events' messages begin that say no more than who they are.
-// hg: tags, hgext.fsmonitor, hgext.rebase, hgext.histedit, repocache,
-// commandserver, chgserver, ui.develwarn, dispatch, extensions,
-// hgext.remotefilelog
+/// The beginnings of messages that only identify their event. hg: tags,
+/// hgext.fsmonitor, hgext.rebase, hgext.histedit, repocache, commandserver,
+/// chgserver, ui.develwarn, dispatch, extensions, hgext.remotefilelog
 const BEGINNINGS: [(&[u8], &[u8]); 25] = [
     (b"saved backup bundle to ", b"backupbundle"),
     (b"writing .hg/cache/", b"tagscache"),
@@ -76,13 +75,13 @@ const BEGINNINGS: [(&[u8], &[u8]); 25] = [
     (b"> loaded ", b"extension"),
 ];
 
-/// What `message` says, which comes without its last newline; `logged` is the
-/// event's name if the line tells it.
+/// The facts in `message`, without its last newline; `logged` is the event's
+/// name if the line has it.
 pub fn facts<'a>(message: &'a [u8], logged: Option<&'a [u8]>) -> Facts<'a> {
     let message = message.strip_prefix(RHG).unwrap_or(message);
     let mut facts = inferred(message);
     if logged.is_some() && logged != facts.event {
-        // Only its own event's wording means what it says.
+        // Only the wording of its own event has this meaning.
         facts = match logged {
             Some(COMMAND) => command(message),
             _ => Facts::default(),
@@ -234,7 +233,7 @@ fn ending_duration(message: &[u8], before: &[u8], unit: &[u8]) -> Option<f64> {
     ending_number(message, before, unit).map(|(number, _)| number)
 }
 
-/// The same, and what is before that.
+/// The same, and the text before it.
 fn ending_number<'a>(
     message: &'a [u8],
     before: &[u8],

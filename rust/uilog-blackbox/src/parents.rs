@@ -26,7 +26,7 @@ pub fn read(root: &Path) -> io::Result<Vec<[u8; NODE_BYTES]>> {
     let dirstate = root.join(".hg/dirstate");
     let head = match foreign_file::read_beginning(&dirstate, longest as u64) {
         Ok(head) => head,
-        // Of a new repository there is none.
+        // A new repository has none.
         Err(error) if error.is_not_found() => Vec::new(),
         Err(error) => return Err(error.into()),
     };

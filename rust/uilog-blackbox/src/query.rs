@@ -38,8 +38,7 @@ const MAX_NEEDLES: usize = 4;
 /// a short name, and no room for a second date.
 const NEAR: usize = 2 * dates::DEFAULT_LEN;
 
-/// What the options of `hg blackbox` ask for; what is empty or `None` keeps
-/// nothing out.
+/// The options of `hg blackbox`; empty ones and `None` exclude nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// Not before this moment's second.
@@ -74,7 +73,7 @@ pub struct Query {
 /// What the judgement on an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is wanted.
+    /// It matches.
     Wanted,
     /// It is not.
     Unwanted,
@@ -91,11 +90,11 @@ enum Search {
     Nothing,
     /// Events that hold one of these.
     Needles(Vec<Finder<'static>>),
-    /// Events that may tell of a failure.
+    /// Events that may mean a failure.
     Failures,
-    /// Events that may tell of a duration of at least so many seconds.
+    /// Events that may mean a duration of at least so many seconds.
     Durations(f64),
-    /// Events whose dates may be between these readings of the clock.
+    /// Events whose dates may be between these times.
     Between(Minute, Minute),
 }
 
@@ -129,7 +128,7 @@ impl Query {
         span::find(file, len, filters.span(), &self.format)
     }
 
-    /// Whether it is wanted.
+    /// Whether it matches.
     pub fn judge(&self, event: &Event<'_>) -> Verdict {
         let filters = &self.filters;
         if matches!(self.search, Search::Everything) && filters.is_empty() {
@@ -181,8 +180,8 @@ impl Query {
         }
     }
 
-    /// Calls `each` with the chunks of a text (see [`event::chunks`]) that
-    /// may hold a wanted event, in their order, and where they begin.
+    /// Calls `each` with the chunks of a text (see [`event::chunks`]) that may
+    /// contain a wanted event, in order, with their positions.
     pub(crate) fn candidates<'a>(
         &self,
         text: &'a [u8],
@@ -249,7 +248,7 @@ impl Filters {
             && self.until.is_none_or(|until| date.is_until(&until))
     }
 
-    /// Between which readings of whatever clock the events are.
+    /// The range of clock times of the wanted events.
     fn span(&self) -> Span {
         let from = self.since.map_or(i64::MIN, |since| {
             since.civil.min(since.unix).saturating_sub(MAX_SHIFT)
@@ -270,7 +269,7 @@ impl Filters {
 }
 
 impl Search {
-    /// The rarest thing that every wanted event must hold.
+    /// The rarest text that every wanted event contains.
     fn new(filters: &Filters) -> Self {
         let any = |needles: Vec<Vec<u8>>| {
             let finder = |needle: &Vec<u8>| Finder::new(needle).into_owned();
@@ -318,11 +317,11 @@ impl Search {
     }
 }
 
-/// What is in every event that tells one of these commands.
+/// Texts that every event about one of these commands contains.
 fn command_needles(commands: &[Glob]) -> Option<Vec<Vec<u8>>> {
     let mut needles = Vec::new();
     for command in commands {
-        // Global options may stand before it, and between its words.
+        // Global options may precede it, and be between its words.
         let literal = command.longest_literal();
         let words = literal.split(|byte| *byte == b' ');
         let longest = words.max_by_key(|word| word.len())?;
@@ -334,7 +333,7 @@ fn command_needles(commands: &[Glob]) -> Option<Vec<Vec<u8>>> {
     (!needles.is_empty()).then_some(needles)
 }
 
-/// What is in every event that has one of these names.
+/// Texts that every event with one of these names contains.
 fn event_needles(events: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     let mut needles = Vec::new();
     for event in events {
@@ -404,8 +403,8 @@ fn end_of_single(text: &[u8], start: usize) -> Option<usize> {
         if text[at] == b'\n' {
             return Some(at);
         }
-        // What is like ` @0123` may be a record's, unless it is the first and
-        // has no room for a torn date before it.
+        // A text like ` @0123` may belong to a record, unless it is the first
+        // and has no room for a date before it.
         let is_like = text[at - 1] == b' '
             && text
                 .get(at + 1)

@@ -18,11 +18,11 @@ use super::query::Verdict;
 /// searched, with which reading costs half of searching a map of the file.
 const BLOCK: usize = 128 * 1024;
 
-/// How much of an event is looked at.
+/// Maximum number of bytes of an event that are read.
 pub(crate) const MAX_KEPT: usize = 1024 * 1024;
 
-/// What becomes of the lines at the beginning of a part that belong to no
-/// event of it.
+/// What happens to lines at the beginning of a part that continue an earlier
+/// event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeadingLines {
     /// They belong to an event of the part before.
@@ -31,7 +31,7 @@ pub(crate) enum LeadingLines {
     Judge,
 }
 
-/// A wanted event: where it is in its file.
+/// The position of a wanted event in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) start: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Found {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) found: Vec<Found>,
-    /// Events that would be wanted if their dates could be read.
+    /// Events that would match if their dates were valid.
     pub(crate) undated: u64,
     /// Where the part's first event begins, if lines before it were skipped.
     pub(crate) first: Option<u64>,
@@ -58,8 +58,8 @@ enum State {
     Passing { is_inside_line: bool },
 }
 
-/// The wanted events of a file that begin in a part of it; `len` is the
-/// file's, as far as it is to be read. What `buffer` holds does not matter.
+/// The wanted events of a file that begin in a part of it; `len` is the length
+/// up to which the file is read. The content of `buffer` does not matter.
 pub(crate) fn scan(
     file: &File,
     part: Range<u64>,
@@ -117,16 +117,16 @@ fn begins_line(file: &File, at: u64) -> io::Result<bool> {
 enum Next {
     /// It needs more of the file.
     More(State),
-    /// It goes on in another way.
+    /// Continues in another state.
     Other(State),
     End,
 }
 
 struct Scan<'a> {
-    /// Never made shorter: to fill new bytes with zeros takes a good part of
-    /// the time of reading them.
+    /// Never made shorter, because filling new bytes with zeros takes a good
+    /// part of the time of reading them.
     buffer: &'a mut Vec<u8>,
-    /// How much of it is in use.
+    /// How many bytes of it are valid.
     filled: usize,
     /// Where the buffer is in the file.
     base: u64,
@@ -140,7 +140,7 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// Reads one more block; whether there is no more.
+    /// Reads one more block; returns whether the file ends.
     fn fill(&mut self, file: &File) -> io::Result<bool> {
         let at = self.base + self.filled as u64;
         let left = self.len.saturating_sub(at);
@@ -154,7 +154,7 @@ impl Scan<'_> {
             let into = &mut self.buffer[self.filled..end];
             match file.read_at(into, at) {
                 Ok(0) => {
-                    // Somebody has cut it off.
+                    // The file was truncated.
                     self.len = at;
                     break;
                 }
@@ -170,7 +170,7 @@ impl Scan<'_> {
         &self.buffer[..self.filled]
     }
 
-    /// Takes the events that are in the buffer as a whole.
+    /// Processes the complete events in the buffer.
     fn take_events(&mut self, is_end: bool) -> Next {
         let whole = if is_end {
             self.filled
@@ -238,7 +238,7 @@ impl Scan<'_> {
             self.finish_pending(self.base + self.filled as u64);
             return Next::End;
         }
-        // Whoever waits for the end of an event must go on.
+        // If the end of an event is missing, reading must continue.
         if begins_line && self.base >= self.limit && !self.is_pending {
             return Next::End;
         }
@@ -259,7 +259,8 @@ impl Scan<'_> {
         self.base += count as u64;
     }
 
-    /// Where the last event begins in the buffer; what is before it is whole.
+    /// The beginning of the last event in the buffer; earlier events are
+    /// complete.
     fn last_beginning(&self) -> usize {
         let text = self.text();
         let mut end = text.len();
@@ -277,8 +278,8 @@ impl Scan<'_> {
         0
     }
 
-    /// Judges the events in the first `whole` bytes of the buffer; whether
-    /// one begins behind the part.
+    /// Tests the events in the first `whole` bytes of the buffer; returns
+    /// whether one begins after the part.
     fn judge(&mut self, whole: usize) -> bool {
         let Self {
             buffer,

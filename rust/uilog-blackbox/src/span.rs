@@ -17,7 +17,7 @@ use super::line;
 const LARGE: u64 = 16 * 1024 * 1024;
 /// How much is read to see of what time it is.
 const SAMPLE: usize = 16 * 1024;
-/// How many samples must be in order for the file to be taken for sorted.
+/// How many samples must be in order for the file to count as sorted.
 const SAMPLES: u64 = 64;
 /// By how much the clocks of two events may disagree with their order: they
 /// may have been logged in different zones, or while the clock was being set.
@@ -69,7 +69,7 @@ pub(super) fn find(
     Ok(start..end.max(start))
 }
 
-/// Where the times begin that are late enough: somewhere in what is returned.
+/// The position from which times are late enough, within the returned range.
 fn first(
     file: &File,
     len: u64,
@@ -92,8 +92,8 @@ fn first(
     Ok(low..high.min(len))
 }
 
-/// The time of what is logged around a place: the middle one of the dates in
-/// a sample, so that a single wrong one does not lead astray.
+/// The time of the events around a position: the median of a sample, so that a
+/// single wrong date does not matter.
 fn time_at(
     file: &File,
     at: u64,
@@ -103,7 +103,7 @@ fn time_at(
     let mut filled = 0;
     while filled < SAMPLE {
         match file.read_at(&mut sample[filled..], at + filled as u64) {
-            // Somebody has cut it off.
+            // The file was truncated.
             Ok(0) => break,
             Ok(more) => filled += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -112,7 +112,7 @@ fn time_at(
     }
     let sample = &sample[..filled];
     let mut times = Vec::new();
-    // The first line has begun before, the last one goes on behind.
+    // The first line begins before the sample, the last one continues after it.
     let mut start = event::line_end(sample, 0) + 1;
     while start < sample.len() {
         let end = event::line_end(sample, start);

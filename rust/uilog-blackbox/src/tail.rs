@@ -14,7 +14,7 @@ use super::line;
 /// How much is read at a time.
 const BLOCK: u64 = 128 * 1024;
 
-/// How many blocks a step reads, after which whoever waits may lose patience.
+/// How many blocks a step reads, so that the caller can be interrupted.
 const STEP: usize = 256;
 
 /// A search backwards through one file.
@@ -28,11 +28,11 @@ pub(crate) struct Tail {
 /// What a step has come to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// So many of the wanted events have been counted, and more may be there.
+    /// So many of the wanted events were counted, and there may be more.
     Counted(usize),
-    /// So many are in the file, and no more.
+    /// The file has only so many.
     All(usize),
-    /// The last of those that were wanted begins here.
+    /// The position of the last wanted event.
     Found(u64),
 }
 
@@ -42,7 +42,7 @@ impl Tail {
         Self { at: len, len }
     }
 
-    /// Goes on; `want` more events are wanted, at least one.
+    /// Continues; `want` more events are wanted, at least one.
     pub(crate) fn step(
         &mut self,
         file: &File,
@@ -56,7 +56,7 @@ impl Tail {
                 return Ok(Step::All(counted));
             }
             let from = self.at.saturating_sub(BLOCK);
-            // One byte before tells whether the first line begins there; the
+            // The byte before shows whether the first line begins there; the
             // heads of lines that begin just before the end are needed, too.
             let first = from.saturating_sub(1);
             let last = (self.at + line::HEAD_LEN as u64).min(self.len);

@@ -22,8 +22,8 @@ use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Problems;
 use uilog_sys::log_file::Rotation;
 
-/// How many old files hg keeps of a log with this `maxfiles`.
-// hg: loggingutil.openlogfile, which always keeps `.1`, and fails for none
+/// The number of old files that hg keeps with this `maxfiles`. hg:
+/// loggingutil.openlogfile, which always keeps `.1`, and fails for 0
 pub fn old_files(maxfiles: i64) -> u32 {
     match maxfiles {
         ..=0 => 0,
@@ -74,8 +74,7 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Appends the line as it stands in the log.
-    // hg: blackboxlogger._log
+    /// Appends the line in the log's format. hg: blackboxlogger._log
     pub fn write(&self, style: &Style, out: &mut Vec<u8>) {
         style.date.write(self.time, out);
         out.push(b' ');
@@ -147,8 +146,8 @@ pub struct Log {
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Written {
-    /// A rotation was due and could not be made, for the first time since the
-    /// last one that was: the log goes on growing.
+    /// A rotation was due and failed, for the first time since the last
+    /// successful one: the log grows.
     pub not_rotated: Option<NotRotated>,
 }
 
@@ -201,7 +200,7 @@ impl Log {
         self.file.path()
     }
 
-    /// Looks for what would keep it from being rotated. Changes nothing.
+    /// Checks what would prevent its rotation. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.file.rotation_problems()
     }
@@ -289,7 +288,7 @@ impl Log {
             let start = &b"warning: cannot rename '"[..];
             [start, &new, b"' to '", &old, b"': ", &why, b"\n"].concat()
         };
-        // It may be there although nobody may list it.
+        // It may exist although the directory cannot be listed.
         let there = self.file.old_numbers().unwrap_or_default();
         let last = self.file.rotation().map_or(0, |it| it.old_files);
         let mut warnings = Vec::new();
@@ -306,7 +305,7 @@ impl Log {
     }
 }
 
-/// What the C library says of an error; our own words, if it is none of its.
+/// The C library's text for an error; our own if it has none.
 fn strerror(error: &io::Error) -> Vec<u8> {
     let mut text = error.to_string();
     if error.raw_os_error().is_some() {

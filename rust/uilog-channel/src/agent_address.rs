@@ -57,8 +57,8 @@ pub fn namespaces_of(process: &Path) -> io::Result<String> {
     let dir = fcntl::open(&process.join("ns"), flags, Mode::empty())?;
     let mut inodes = Vec::new();
     for name in NAMESPACES {
-        // The inode of what that leads to. The kernel would have to make it to
-        // tell of it: hg's first record would wait for that.
+        // The link's text, not the inode of its target, which the kernel would
+        // have to create: hg's first record would wait for that.
         let link = fcntl::readlinkat(&dir, name)?;
         let inode = inode_of(&link).ok_or(io::ErrorKind::InvalidData)?;
         inodes.extend_from_slice(&inode.to_le_bytes());
@@ -117,8 +117,8 @@ impl AgentNames {
         }
     }
 
-    /// Whether this is the lock of an agent in these namespaces whose protocol
-    /// is another one.
+    /// Whether this is the lock of an agent in these namespaces with another
+    /// protocol.
     pub fn is_of_other_version(name: &OsStr, namespaces: &str) -> bool {
         let own = Self::new(namespaces).lock;
         let end = format!("-{namespaces}{LOCK}");
@@ -148,12 +148,12 @@ pub fn protocol_of(name: &OsStr) -> Option<u16> {
     protocol.parse().ok().filter(|_| is_id)
 }
 
-/// Where queues of records are made and looked for.
+/// Where queues of records are created and searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueLocations {
     /// The environment that chooses, a block.
     pub environment: Vec<u8>,
-    /// What `uilog.queue-dir` says: it goes before what that chooses.
+    /// The directory in `uilog.queue-dir`, which takes precedence.
     pub queue_dir: Option<PathBuf>,
 }
 
@@ -235,6 +235,20 @@ mod tests {
         assert!(is_other("agent-0-0a.lock"));
         assert!(!is_other("agent-0-0b.lock"));
         assert!(!is_other("agent-0-0a.sock"));
+    }
+
+    #[test]
+    fn the_link_of_a_namespace_tells_its_inode() {
+        // Whoever asks by `stat` finds the same agent.
+        for name in NAMESPACES {
+            let path = Path::new("/proc/self/ns").join(name);
+            let link = std::fs::read_link(&path).unwrap();
+            let inode = std::fs::metadata(&path).unwrap().ino();
+            assert_eq!(inode_of(link.as_os_str()), Some(inode), "{name}");
+        }
+        for other in ["mnt:[]", "mnt:4", "mnt:[4", "mnt:[x]", ""] {
+            assert_eq!(inode_of(OsStr::new(other)), None, "{other}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
 /// ... but never longer than this.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// When to try again after a process of ours could not be started.
+/// When to retry after a process could not be started.
 #[derive(Debug, Default)]
 pub struct Backoff {
     retry_at: Option<Instant>,

@@ -19,7 +19,7 @@ use uilog_sys::fd::Identity;
 pub const SEND_FLAGS: MsgFlags =
     MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
-/// How many descriptors there must be for hg behind ours.
+/// How many descriptors must remain for hg.
 const MIN_DESCRIPTORS_LEFT: u64 = 8;
 
 /// Something that has at most two descriptors.
@@ -104,9 +104,9 @@ impl<T: Descriptors> Drop for Bound<T> {
     }
 }
 
-/// Refuses to keep descriptors where hg would then have too few: it could not
-/// open a file that it could have opened without us. A process of ours, which
-/// would have the same limit, could not work there either.
+/// Refuses descriptors if too few would remain for hg: it could not open a file
+/// that it could open without uilog. A child process, with the same limit,
+/// could not work either.
 pub fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
     let limit = getrlimit(Resource::RLIMIT_NOFILE);
     let (limit, _hard) =

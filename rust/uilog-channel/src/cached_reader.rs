@@ -44,7 +44,7 @@ pub struct OpenRecord {
 }
 
 impl CachedReader {
-    /// Of a queue in which nothing has been looked up yet.
+    /// An empty cache for a queue.
     pub fn new(queue: Reader) -> Self {
         Self {
             queue,
@@ -57,7 +57,7 @@ impl CachedReader {
     /// will be read, and have not ended.
     pub fn keep_open_commands(&mut self) {
         let before = self.queue.low();
-        // What cannot be read cannot be kept; it is counted if it is needed.
+        // Unreadable frames are not kept; they are counted if they are needed.
         let Ok(mut open) = self.queue.open_command() else {
             return;
         };
@@ -79,7 +79,7 @@ impl CachedReader {
         }
     }
 
-    /// The frame of a command that has begun is being looked at.
+    /// Notes the frame of a command that has begun.
     pub fn see_open_command(&mut self, at: u64, open: &Open<'_>) {
         self.queue.keep_begun(begun_at(at, open));
     }
@@ -204,7 +204,7 @@ impl Source for CachedReader {
     }
 }
 
-/// The last few that were looked up, by their positions.
+/// The last few that were read, by their positions.
 #[derive(Debug)]
 struct Recent<T>(VecDeque<(u64, T)>);
 

@@ -31,7 +31,7 @@ use crate::wire::RecordFrame;
 pub const NAME: &[u8] = b"commandlost";
 /// The journal's text if an event could not be appended.
 pub const CANNOT_TELL: &str = "the end of commands that were killed";
-/// What its message says behind the command.
+/// The text of its message after the command.
 const LOST: &str = " was lost after ";
 const SECONDS: &str = " seconds";
 
@@ -61,8 +61,8 @@ pub fn seq(id: u64) -> u64 {
 pub struct Death {
     /// The signal that has ended it, if known.
     pub signal: Option<i32>,
-    /// When it was noticed, in microseconds of the monotonic clock, if that
-    /// was at once. Else it is known when hg has written last.
+    /// When it was noticed, in microseconds of the monotonic clock, if that was
+    /// at once. Otherwise only the time of hg's last write is known.
     pub noticed_at: Option<u64>,
 }
 
@@ -71,7 +71,7 @@ pub struct Death {
 pub enum Verdict {
     /// Not known yet: check again after [`LOOK_AGAIN`].
     Unknown,
-    /// It goes on without the queue: as another program, for instance.
+    /// It continues without the queue: as another program, for instance.
     Lives,
     /// It has ended.
     Dead(Death),
@@ -145,8 +145,8 @@ pub fn conclude(
     Ok(())
 }
 
-/// Says that none of the commands that have begun was killed: the process goes
-/// on as something else.
+/// Clears the running commands, because none was killed: the process continues
+/// as another program.
 ///
 /// # Errors
 ///

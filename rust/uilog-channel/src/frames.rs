@@ -22,7 +22,7 @@ use crate::wire::RecordFrame;
 use crate::wire::Repository;
 use crate::wire::StdinFormat;
 
-/// A larger buffer is given back after use.
+/// A larger buffer is released after use.
 const MAX_KEPT_BUFFER: usize = 256 * 1024;
 
 /// The latest environment and items frames in the queue, with their offsets;
@@ -231,7 +231,7 @@ impl io::Write for Fallible<'_> {
     }
 }
 
-/// What makes up a job, besides what the dispatcher's side knows itself.
+/// The parts of a job that the dispatcher's side does not have itself.
 #[derive(Clone, Copy, Debug)]
 pub struct JobParts<'a> {
     /// The event.
@@ -252,7 +252,7 @@ pub enum Task<'a> {
     Script {
         /// The script.
         script: &'a Script,
-        /// How many scripts are around hg.
+        /// The nesting depth of hg in scripts.
         depth: u32,
         /// hg's umask, if it has been changed.
         umask: Option<u32>,
@@ -269,7 +269,7 @@ pub enum Task<'a> {
         program: Option<&'a Program<'static>>,
         /// What `TRACESTATE` says of the event's trace.
         trace_state: Option<&'a [u8]>,
-        /// What hg knows of the event's repository.
+        /// The facts about the event's repository.
         repository: &'a Repository<'static>,
         /// Whether a command begins or ends with it.
         moment: Moment,
@@ -332,7 +332,7 @@ impl JobParts<'_> {
 pub struct Script {
     /// Text for `/bin/sh -c`.
     pub text: Vec<u8>,
-    /// The file and line that define it, or what else does, as far as known.
+    /// The file and line that define it, or another origin, as far as known.
     pub source: Vec<u8>,
     /// The format of its standard input.
     pub stdin: StdinFormat,

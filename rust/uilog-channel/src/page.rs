@@ -246,12 +246,12 @@ pub fn begin_reading(page: &File) -> io::Result<bool> {
     Ok(!Page::read(page)?.is_claimed)
 }
 
-/// Waits until a page's maker, who is ending, has let go of it, but not for
-/// long; whether it has.
+/// Waits a short time until a page's creator, which is ending, has released it;
+/// returns whether it has.
 ///
 /// # Errors
 ///
-/// The file system knows no locks.
+/// The file system does not support locks.
 pub fn await_maker(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + MAKER_BOUND;
     while holders(page)?.maker {

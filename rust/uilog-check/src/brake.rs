@@ -57,7 +57,7 @@ pub(super) fn check(
     }
 }
 
-/// hg's own extensions that uilog stands in for while it is on.
+/// hg's own extensions that uilog replaces while it is on.
 fn own_extensions(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for (name, what) in [

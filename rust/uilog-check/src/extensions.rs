@@ -27,9 +27,8 @@ use super::text::lossy;
 /// The extensions that matter.
 pub(super) const NAMES: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
 
-/// The packages that hg looks for extensions in, before it takes a name for
-/// that of a module of its own.
-// hg: extensions._importext
+/// The packages in which hg searches for extensions, before it tries the name
+/// as a module. hg: extensions._importext
 const PACKAGES: [&[u8]; 3] = [b"hgext.", b"hgext3rd.", b""];
 
 /// The most that hg's file with its version may have.
@@ -42,7 +41,7 @@ pub struct Hg {
     pub path: String,
     /// Where it has been found, in words.
     pub found: Vec<&'static str>,
-    /// Its version, if that can be told.
+    /// Its version, if known.
     pub version: Option<String>,
     /// The file of uilog that it loads, or would if that were enabled.
     pub uilog: Option<String>,
@@ -103,16 +102,16 @@ enum Search {
     Found(PathBuf),
     /// It cannot, for this reason; what to do about it.
     Missing(String, String),
-    /// Nobody can tell from outside.
+    /// Not known from outside.
     Unknown,
 }
 
-/// What has been found of the extensions.
+/// The extensions that were found.
 #[derive(Debug, Default)]
 pub(super) struct Extensions<'a> {
     /// What hg loads of [`NAMES`], or may load.
     loaded: Vec<(&'static str, &'a Entry)>,
-    /// What it would, but cannot.
+    /// The extensions that it should load, but cannot.
     broken: Vec<(&'static str, &'a Entry)>,
     /// Every hg.
     pub(super) hgs: Vec<Hg>,
@@ -121,7 +120,7 @@ pub(super) struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// Looks for all that is listed.
+    /// Finds all listed extensions.
     pub(super) fn find(
         subject: &Subject<'a>,
         found: &mut Vec<Finding>,
@@ -351,7 +350,8 @@ fn by_name(
             }
         }
     }
-    // Stock hg's may be where only this Python knows, in an archive perhaps.
+    // Only this Python may know where stock hg's extensions are, perhaps in an
+    // archive.
     let has_stock = dirs.iter().any(|dir| dir.join("hgext").is_dir());
     if name != NAMES[0] && !has_stock {
         return Search::Unknown;
@@ -383,8 +383,8 @@ fn module_file(module: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-/// Where this hg's Python looks for packages, as far as that can be told from
-/// outside; the most likely place first.
+/// Where this hg's Python searches for packages, as far as known from outside;
+/// the most likely directory first.
 fn python_dirs(subject: &Subject<'_>, mercurial: &Path) -> Vec<PathBuf> {
     let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let site = mercurial.parent().unwrap_or(mercurial);

@@ -56,8 +56,8 @@ pub(super) fn read(files: &[FileReport], cwd: &Path) -> Vec<Setting> {
             continue;
         }
         let path = cwd.join(&file.path);
-        // It was one when it was read; if it is gone by now, nothing of it
-        // can be shown.
+        // It was a regular file when it was read; if it has been removed,
+        // nothing of it can be shown.
         if let Ok(data) = foreign_file::read(&path, MAX_BYTES) {
             settings.extend(parse(&data, &file.path));
         }

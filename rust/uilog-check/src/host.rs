@@ -36,7 +36,8 @@ pub(super) fn check(
     found: &mut Vec<Finding>,
 ) {
     let config = &subject.loaded.trusted;
-    // What hg cannot load is told already; somebody has meant to enable it.
+    // Extensions that hg cannot load are reported already; the user intended to
+    // enable them.
     let meant = |name| extensions.loaded(name).or(extensions.broken(name));
     let (uilog, stock) = (meant("uilog"), meant("logtoprocess"));
     let is_script = |name: &[u8]| !name.ends_with(b":stdin");
@@ -178,7 +179,7 @@ fn check_dispatcher(
         );
         return;
     }
-    // It ends by itself when this process has let go of it.
+    // It exits when this process has closed its socket.
     if let Err(problem) = Dispatcher::new(program.clone()).probe(settings, None)
     {
         let text = format!(
@@ -249,7 +250,7 @@ fn check_rhg(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         SUPPORTED_BY_RHG.iter().any(|it| it.as_bytes() == name)
             || ignored.iter().any(|it| it == name)
     };
-    // rhg: a path behind the `!` leaves it enabled
+    // rhg: a path after the `!` leaves it enabled
     let mut names: Vec<String> = config
         .items(b"extensions")
         .filter(|(_, entry)| entry.value != b"!")

@@ -25,7 +25,7 @@ use super::text::shown;
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";
 
-/// The sections that are ours to judge.
+/// The sections that are checked.
 const SECTIONS: [&str; 3] = ["uilog", "blackbox", "logtoprocess"];
 
 /// The settings that count, with their defaults.
@@ -55,7 +55,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     shadowed(subject, found);
 }
 
-/// Whether an item is ours to judge.
+/// Whether an item is checked.
 fn is_ours(section: &[u8], name: &[u8]) -> bool {
     match section {
         b"uilog" | b"blackbox" | SCRIPTS => true,
@@ -66,14 +66,13 @@ fn is_ours(section: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Whether an item is a sink, or one of its options. What it says may be a
-/// secret.
+/// Whether an item is a sink, or one of its options. Its value may be secret.
 fn is_of_sink(section: &[u8], name: &[u8]) -> bool {
     section == sink_config::SECTION.as_bytes()
         && name.starts_with(sink_config::PREFIX.as_bytes())
 }
 
-/// An item and what it says, as far as that may be shown.
+/// An item and its value, as far as it may be shown.
 fn assignment(section: &[u8], name: &[u8], value: &[u8]) -> String {
     let item = format!("{}.{}", lossy(section), lossy(name));
     if is_of_sink(section, name) {
@@ -83,7 +82,7 @@ fn assignment(section: &[u8], name: &[u8], value: &[u8]) -> String {
     }
 }
 
-/// Sections whose names are nearly ours.
+/// Sections whose names are similar to these.
 fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in config.sections() {
@@ -101,13 +100,13 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Names that nobody knows, and values that are invalid.
+/// Unknown names and invalid values.
 fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
     for section in ["uilog", "blackbox"] {
         for (name, entry) in config.items(section.as_bytes()) {
             if is_of_sink(section.as_bytes(), name) {
-                // Looked at where it is known what they can do.
+                // Checked by the crate that knows them.
                 continue;
             }
             let Some(item) = items::find(section.as_bytes(), name) else {
@@ -172,7 +171,7 @@ fn untrusted(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// What is said in vain, because something else counts.
+/// Settings without effect, because another value is used.
 fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let loaded = subject.loaded;
     let settings = history::read(&loaded.files, subject.cwd);
@@ -211,7 +210,7 @@ fn shadowed(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// A setting in whose place this entry counts.
+/// The setting that this entry overrides.
 fn overridden(
     setting: &Setting,
     value: &[u8],
@@ -228,7 +227,7 @@ fn overridden(
     let finding = if is_deliberate {
         Finding::note("item-shadowed", text)
     } else if is_script || is_same_file {
-        // One event has one script: somebody's does not run.
+        // An event has one script, so one of the two does not run.
         Finding::warning("item-shadowed", text)
     } else {
         Finding::note("item-shadowed", text)

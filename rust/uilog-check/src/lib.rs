@@ -36,7 +36,7 @@ use uilog_finding::subject::settings;
 
 use self::extensions::Extensions;
 
-/// Looks at everything.
+/// Checks everything.
 pub fn check(subject: &Subject<'_>) -> Report {
     let trusted = &subject.loaded.trusted;
     let settings = settings(trusted);

@@ -15,7 +15,7 @@ pub struct Extension {
     pub enabled: bool,
     /// Whether it would, but cannot.
     pub broken: bool,
-    /// Where that is said; nowhere, if it is not listed.
+    /// Where it is configured; None if it is not listed.
     pub source: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub struct ScriptFacts {
     pub event: String,
     /// Its text.
     pub script: String,
-    /// What it reads: `json`, or nothing.
+    /// The format of its input: `json`, or none.
     pub stdin: Option<&'static str>,
     /// Where it is written.
     pub source: String,
@@ -34,7 +34,7 @@ pub struct ScriptFacts {
     pub program: Program,
 }
 
-/// What is known of the program that a script begins with.
+/// What is known about a script's first program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
@@ -44,18 +44,18 @@ pub enum Program {
     Builtin(String),
     /// It cannot be run, as a finding says.
     Unusable,
-    /// Only the shell can tell.
+    /// Only the shell knows.
     NotChecked,
 }
 
-/// A setting of ours.
+/// A setting of uilog's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SettingFacts {
     /// Its section.
     pub section: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// What it says.
+    /// Its value.
     pub value: String,
     /// Where; `None` if it is the default.
     pub source: Option<String>,
@@ -74,7 +74,7 @@ pub struct Report {
     pub scripts: Vec<ScriptFacts>,
     /// The settings that count.
     pub settings: Vec<SettingFacts>,
-    /// What is wrong, the worst first.
+    /// What is wrong, the most severe first.
     pub findings: Vec<Finding>,
 }
 

@@ -11,7 +11,6 @@ use std::process::Stdio;
 
 use nix::unistd::AccessFlags;
 use nix::unistd::access;
-use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
 use uilog_config::Config;
 use uilog_config::Source;
@@ -21,7 +20,7 @@ use uilog_event::suggest::meant;
 use uilog_finding::finding::Finding;
 use uilog_finding::subject::Subject;
 use uilog_finding::unemitted;
-use uilog_logger::sinks::scripts::LogToProcess;
+use uilog_logger::sinks::scripts::Scripts;
 use uilog_sys::foreign_file;
 use uilog_sys::search_path;
 use uilog_sys::spawn::MAX_STRING_BYTES;
@@ -41,14 +40,13 @@ const STDIN: &str = "stdin";
 /// Bytes of a program that may name its interpreter.
 const MAX_HASHBANG_BYTES: u64 = 256;
 
-/// Looks at the scripts; returns what there is to know of those that run.
+/// Checks the scripts; returns the facts about those that run.
 pub(super) fn check(
     subject: &Subject<'_>,
     found: &mut Vec<Finding>,
 ) -> Vec<ScriptFacts> {
     let config = &subject.loaded.trusted;
-    let (sink, faults) =
-        LogToProcess::new(values(config, SECTION), Settings::default());
+    let (sink, faults) = Scripts::new(values(config, SECTION));
     for fault in faults {
         let entry = config.get(SECTION, fault.name.as_bytes());
         let finding = Finding::warning("sub-option", fault.to_string())
@@ -171,7 +169,7 @@ fn check_script(
 /// What became of looking for a program.
 enum Lookup {
     Found(PathBuf),
-    /// It depends on what is not known here.
+    /// It depends on something that is not known here.
     Unknown,
     Fault(Finding),
 }
@@ -282,7 +280,7 @@ fn check_interpreter(program: &Path) -> Option<Finding> {
     )
 }
 
-/// What the shell says of a script's syntax; nothing of it is run.
+/// The shell's error about a script's syntax, without running it.
 fn syntax_error(script: &[u8]) -> Option<String> {
     let output = Command::new("/bin/sh")
         .arg("-n")

@@ -201,7 +201,7 @@ fn check_queue(found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether failures can be remembered, and by whom they can be read.
+/// Whether failures can be stored, and who can read them.
 fn check_journal(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let Some(journal) = Journal::for_environment(subject.block) else {
         return;

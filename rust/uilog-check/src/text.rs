@@ -4,7 +4,7 @@ pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// An entry's first line, as much of it as one wants to read in a message.
+/// An entry's first line, truncated for a message.
 pub(super) fn shown(value: &[u8]) -> String {
     const MAX_CHARS: usize = 60;
     let value = lossy(value);

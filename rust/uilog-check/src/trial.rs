@@ -50,7 +50,7 @@ use uilog_sys::wakeup;
 /// What tells a script that nothing has happened; its value is `1`.
 pub const VARIABLE: &[u8] = b"UILOG_CHECK";
 
-/// Bytes of a script's output that are kept.
+/// Maximum number of bytes of a script's output.
 pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 /// What is tried, and where.
@@ -98,7 +98,7 @@ pub enum Ending {
     Killed(String),
     /// Its time was over.
     TimedOut,
-    /// Somebody pressed Ctrl-C.
+    /// A user pressed Ctrl-C.
     Interrupted,
     /// It did not begin, for this reason.
     NotStarted(String),
@@ -207,7 +207,7 @@ struct Captured {
 }
 
 impl Captured {
-    /// Takes what is there now. False at the end.
+    /// Reads what is available. False at the end.
     fn take(&mut self) -> bool {
         let mut buffer = [0; 4096];
         loop {
@@ -218,7 +218,8 @@ impl Captured {
                     let room = MAX_OUTPUT_BYTES - self.kept.len();
                     let kept = &buffer[..length.min(room)];
                     self.kept.extend_from_slice(kept);
-                    // Whoever prints without end must not keep us here.
+                    // A script that prints without end must not keep this loop
+                    // running.
                     if self.bytes % (1 << 20) < length as u64 {
                         return true;
                     }
@@ -254,8 +255,8 @@ fn watch(
             }
         });
         if let Some(ending) = ending {
-            // What it has left in the pipe; those that it has left behind may
-            // hold that for as long as they like.
+            // Reads the rest of its output; remaining processes may hold the
+            // pipe open.
             captured.take();
             return Ok(ended_by_us.unwrap_or(ending));
         }
@@ -282,8 +283,8 @@ fn watch(
     }
 }
 
-/// If the script has ended, ends what is left of its process group: a shell
-/// that was just forking may have kept the signal from its child.
+/// If the script has ended, kills the rest of its process group: a shell that
+/// was just forking may have kept the signal from its child.
 fn end_group(pid: Pid) {
     let has_ended = matches!(ended::peek(ChildSelector::Pid(pid)), Ok(Some(_)));
     // It has not been reaped, so the number is still its group's.

@@ -11,7 +11,7 @@ pub(super) enum Begin {
     Program(Vec<u8>),
     /// One of the shell's own commands.
     Builtin(Vec<u8>),
-    /// Something else, which only the shell can tell.
+    /// Something else, which only the shell can interpret.
     Unknown,
     /// Nothing but comments and white space.
     Nothing,
@@ -66,8 +66,8 @@ pub(super) fn begin(script: &[u8]) -> Begin {
     simple(word, tail)
 }
 
-/// A command of this name, if what follows makes a simple one of it whose
-/// failure nobody expects.
+/// A command of this name, if the following text makes it a simple command
+/// whose failure is not expected.
 fn simple(word: Vec<u8>, tail: &[u8]) -> Begin {
     if is_simple(tail) {
         Begin::Program(word)
@@ -87,8 +87,8 @@ fn trimmed_start(text: &[u8]) -> &[u8] {
     &text[start.unwrap_or(text.len())..]
 }
 
-/// The first word and what follows, if the word means what it says: letters,
-/// digits and what has no meaning to a shell, perhaps in quotes.
+/// The first word and the rest, if the word is literal: letters, digits and
+/// characters without a meaning for a shell, perhaps in quotes.
 fn plain_word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     if let Some(quote @ (b'\'' | b'"')) = text.first() {
         let end = 1 + text[1..].iter().position(|byte| byte == quote)?;
@@ -149,7 +149,7 @@ fn is_simple(tail: &[u8]) -> bool {
                     return false;
                 }
             }
-            // To the end of the line, behind which there may be more.
+            // Up to the end of the line, after which there may be more.
             b'#' if is_first => {
                 let end = tail[at..].iter().position(|b| *b == b'\n');
                 return end.is_none_or(|end| {
@@ -160,7 +160,7 @@ fn is_simple(tail: &[u8]) -> bool {
             b' ' | b'\t' => is_word_start = true,
             // `>&2` and `<&-` are redirections.
             b'>' | b'<' if tail.get(at + 1) == Some(&b'&') => at += 1,
-            // A here document goes on below.
+            // A here document continues on the next lines.
             _ if tail[at..].starts_with(b"<<") => return false,
             b'>' | b'<' if tail.get(at + 1) != Some(&b'(') => {}
             b'|' | b'&' | b';' | b'(' | b')' | b'<' | b'>' => return false,

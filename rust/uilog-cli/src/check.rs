@@ -26,7 +26,7 @@ use uilog_finding::finding::Finding;
 use uilog_finding::finding::Severity;
 use uilog_finding::subject;
 use uilog_finding::subject::Subject;
-use uilog_logger::sinks::scripts::LogToProcess;
+use uilog_logger::sinks::scripts::Scripts;
 use uilog_sinks::check as sinks_check;
 use uilog_sinks::check::SinkFacts;
 use uilog_sinks::connect;
@@ -331,7 +331,7 @@ fn try_script(subject: &Subject<'_>, event: &[u8]) -> anyhow::Result<Tried> {
     let settings = subject::settings(config);
     let items = config.items(b"logtoprocess");
     let items = items.map(|(name, entry)| (name, entry.value.as_slice()));
-    let (sink, _faults) = LogToProcess::new(items, settings);
+    let (sink, _faults) = Scripts::new(items);
     let Some((_, script)) = sink.events().find(|(it, _)| *it == event) else {
         let text =
             format!("the event '{name}' has neither a script nor a sink");

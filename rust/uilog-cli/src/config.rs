@@ -246,9 +246,8 @@ fn write_default(
     }
 }
 
-/// A string as Mercurial writes it into JSON: what is not UTF-8 becomes lone
-/// surrogates, in their own three bytes.
-// hg: encoding.jsonescape, encoding.toutf8b
+/// A string as Mercurial writes it into JSON: invalid UTF-8 becomes lone
+/// surrogates, of three bytes each. hg: encoding.jsonescape, encoding.toutf8b
 fn write_string(output: &mut impl Write, text: &[u8]) -> io::Result<()> {
     output.write_all(b"\"")?;
     for chunk in text.utf8_chunks() {

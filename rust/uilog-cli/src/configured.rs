@@ -36,7 +36,7 @@ pub(crate) fn logger(config: &Config, root: Option<&Path>) -> Logger {
     let has_blackbox = config.extension(blackbox::SECTION.as_bytes()).is_some();
     if let (true, Some(root)) = (has_blackbox, root) {
         let (blackbox, faults) = Blackbox::new(config, root);
-        logger.add(Box::new(blackbox), faults);
+        logger.add_blackbox(blackbox, faults);
     }
     logger
 }

@@ -60,7 +60,7 @@ Examples:
     [hooks]
     changegroup = uilog emit pushed \"$HG_URL\" --opt node=$HG_NODE
 
-  See which sinks take an event `test`:
+  See which sinks receive an event `test`:
     uilog emit -v test 'hello'")]
 pub(crate) struct Arguments {
     /// The event's name, such as `backup`
@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     /// An option of the event; scripts get it as the variable OPT_KEY
     #[arg(long = "opt", value_name = "KEY=VALUE")]
     options: Vec<OsString>,
-    /// Show which sinks have taken the event
+    /// Show which sinks have received the event
     #[arg(short, long)]
     verbose: bool,
     /// Fail if no sink tracks the event

@@ -92,7 +92,7 @@ enum Writer {
 }
 
 impl Writer {
-    /// Writes records; returns how many cannot be told in this format.
+    /// Writes records; returns how many this format cannot represent.
     fn write(
         &mut self,
         output: &mut dyn Write,

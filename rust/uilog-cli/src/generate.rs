@@ -17,7 +17,7 @@ use clap::builder::StyledStr;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-/// What has more words in front of its colon is a sentence.
+/// Text with more words before its colon is a sentence.
 const MAX_HEAD_WORDS: usize = 2;
 
 /// The manual's name, in each page's head.
@@ -97,8 +97,8 @@ fn write_pages(command: &Command, dir: &Path) -> anyhow::Result<()> {
 
 fn render(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let help = command.get_after_help().map(ToString::to_string);
-    // What is behind the options keeps its lines, which clap_mangen would
-    // fill; and it would write it as one section.
+    // The text after the options keeps its lines; clap_mangen would fill them,
+    // and write one section.
     let command = command.clone().after_help("");
     let man = Man::new(command.clone());
     let name = command.get_display_name().unwrap_or(command.get_name());
@@ -146,7 +146,7 @@ fn write_lines(page: &mut Vec<u8>, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A part of a help text with a head of its own: `Examples:`.
+/// A section of a help text with a heading: `Examples:`.
 #[derive(Debug, PartialEq, Eq)]
 struct Section<'a> {
     head: &'a str,

@@ -17,11 +17,11 @@ use crate::output::say;
 use crate::select::EXIT_USAGE;
 use crate::select::with_clock;
 
-/// Tell where the history of commands is, or delete it
+/// Show where the history of commands is, or delete it
 ///
 /// With `history = yes` in the section `uilog`, uilog keeps the records of your
 /// commands on this machine, a file a day, without secrets; `uilog log` shows
-/// them. `history-max-size` and `history-max-age` bound it.
+/// them. `history-max-size` and `history-max-age` limit it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,11 +44,11 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Print the directory of the history, whether or not there is one
+    /// Print the directory of the history, even if it does not exist
     Path,
     /// Delete the history of this user on this machine
     ///
-    /// Whole days are deleted. Copies that a sink has sent elsewhere stay.
+    /// Deletes whole days. Copies that another sink got stay.
     Delete {
         /// Only the days before this date: 30d, 'last week', 2026-11-30 or
         /// any date of `hg help dates`

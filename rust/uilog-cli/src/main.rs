@@ -21,6 +21,7 @@ mod native;
 mod open;
 mod output;
 mod place;
+mod report;
 #[cfg(target_os = "linux")]
 mod run;
 mod select;
@@ -69,6 +70,7 @@ Examples:
   uilog status                          show what is running or has failed
   uilog log --failed --since yesterday  which commands have failed, and why
   uilog trace last                      what the last command spent its time on
+  uilog report                          what was slow, failed, or waited
   uilog journal forget                  acknowledge all failures
   uilog spool                           show records that wait for a collector
   uilog flush                           deliver them before a job ends
@@ -132,6 +134,7 @@ Files:
     Journal(journal::Arguments),
     Log(log::Arguments),
     Open(open::Arguments),
+    Report(report::Arguments),
     Spool(spool::Arguments),
     Status(status::Arguments),
     /// Keep the last part of the standard error of scripts (internal, started
@@ -199,6 +202,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Log(arguments) => log::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Open(arguments) => open::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Spool(arguments) => spool::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Redact => {

@@ -60,8 +60,8 @@ pub(crate) fn switched_off() -> Option<Cause> {
     brake::of_variable(value.as_deref())
 }
 
-/// This process's host; it starts this very binary as its dispatcher, or the
-/// one beside it that runs scripts alone.
+/// This process's host; its dispatcher is this binary, or the one for scripts
+/// only in the same directory.
 pub(crate) fn host(block: &[u8]) -> anyhow::Result<Host> {
     let program = env::current_exe().context("find this program")?;
     let mut host = Host::new(Programs::of(program));

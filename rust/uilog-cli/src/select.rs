@@ -11,7 +11,7 @@ use clap::Args;
 use clap::ValueHint;
 use uilog_blackbox::dates::DateFormat;
 use uilog_blackbox::glob::Glob;
-use uilog_channel::sinks::Definition;
+use uilog_channel::sink_config::SinkConfig;
 use uilog_config::Loaded;
 use uilog_config::date::Clock;
 use uilog_event::events;
@@ -35,10 +35,10 @@ use crate::output::counted;
 use crate::output::say;
 use crate::place::ConfigArguments;
 
-/// The status if the arguments make no sense, as clap's.
+/// The exit status for invalid arguments, as clap's.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
-/// What stands for standard input.
+/// The name of standard input.
 const STDIN: &str = "-";
 /// Files that cannot be read are named up to this number.
 const MAX_NAMED: usize = 5;
@@ -46,11 +46,11 @@ const MAX_NAMED: usize = 5;
 /// Where records are.
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
-    /// Files with records as sinks `file:` and `uilog spool export` write them,
-    /// directories of such files, blackboxes, or repositories that have one;
-    /// `-` is standard input. Without any: the history, the files of all sinks
-    /// of the configuration, and records that wait in a spool; if there are
-    /// none, the repository's blackbox
+    /// Files of records from sinks `file:` and `uilog spool export`,
+    /// directories of such files, blackboxes, or repositories with a blackbox;
+    /// `-` is standard input. Default: the history, the files of all sinks in
+    /// the configuration, and records that wait in a spool; if there are none,
+    /// the repository's blackbox
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -62,16 +62,15 @@ pub(crate) struct Sources {
 pub(crate) struct Selection {
     #[command(flatten)]
     pub(crate) sources: Sources,
-    /// Only what was logged at this date or later: 7d, 2h, yesterday, 'last
-    /// week', 2026-11-30 or any date of `hg help dates`
+    /// Only records from this date on: 7d, 2h, yesterday, 'last week',
+    /// 2026-11-30 or any date of `hg help dates`
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     since: Option<String>,
-    /// Only what was logged at this date or earlier, all of the day, hour or
-    /// minute that it names
+    /// Only records up to this date, including the whole day, hour or minute
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Only commands that match, by their full name or as they were called,
-    /// with or without global options: * is any text, ? any byte
+    /// Only commands that match, by their full name or as they were typed,
+    /// with or without global options: * matches any text, ? any byte
     #[arg(long, value_name = "GLOB")]
     command: Vec<String>,
     /// Only in repositories whose name or root matches
@@ -89,23 +88,23 @@ pub(crate) struct Selection {
     /// Only with hooks that match; shows ends of hooks unless --event is given
     #[arg(long, value_name = "GLOB")]
     hook: Vec<String>,
-    /// Only what has failed
+    /// Only failures
     #[arg(long)]
     failed: bool,
-    /// Only what took that long or longer
+    /// Only records with at least this duration
     #[arg(long, value_name = "SECONDS")]
     slower: Option<f64>,
-    /// Only errors whose class matches: hg's name of it (HookAbort), else
-    /// 'exit N', 'signal N' or 'killed'
+    /// Only errors whose class matches: hg's name (HookAbort), else 'exit N',
+    /// 'signal N' or 'killed'
     #[arg(long, value_name = "GLOB")]
     error_type: Vec<String>,
-    /// Only the trace whose id begins like this
+    /// Only the trace whose id begins with this
     #[arg(long, value_name = "ID")]
     trace: Vec<String>,
-    /// Only the hg process whose id begins like this
+    /// Only the hg process whose id begins with this
     #[arg(long, value_name = "ID")]
     session: Vec<String>,
-    /// These events, instead of the ends of commands; '*' is all
+    /// These events instead of the ends of commands; '*' means all
     #[arg(long, value_name = "EVENT", value_parser = crate::suggest::event(), hide_possible_values = true)]
     event: Vec<std::ffi::OsString>,
 }
@@ -120,20 +119,20 @@ pub(crate) fn with_clock<T>(body: impl FnOnce(&Clock<'_>) -> T) -> T {
 }
 
 impl Selection {
-    /// What is asked for.
+    /// The query.
     ///
     /// # Errors
     ///
-    /// A date makes no sense.
+    /// A date is invalid.
     pub(crate) fn query(&self) -> Result<Query, String> {
         self.query_of(self.events())
     }
 
-    /// The same of all events, unless some are named.
+    /// The same for all events, unless some are named.
     ///
     /// # Errors
     ///
-    /// A date makes no sense.
+    /// A date is invalid.
     pub(crate) fn query_of_all(&self) -> Result<Query, String> {
         let is_narrow = !self.event.is_empty() || !self.hook.is_empty();
         self.query_of(if is_narrow { self.events() } else { Vec::new() })
@@ -169,7 +168,7 @@ impl Selection {
         }))
     }
 
-    /// The events that are asked for; none stands for all.
+    /// The named events; none means all.
     fn events(&self) -> Vec<String> {
         let named = self.event.iter().map(|it| it.to_string_lossy());
         let named: Vec<_> = named.map(|it| it.into_owned()).collect();
@@ -184,8 +183,8 @@ impl Selection {
         }
     }
 
-    /// Says which event may have been meant by a name that nobody is known to
-    /// emit. For when nothing has been found: extensions may have any name.
+    /// Suggests an event, if an unknown name was given. Only if nothing was
+    /// found, because extensions may use any name.
     fn say_what_was_meant(&self) {
         let known = || events::KNOWN.iter().map(|known| known.name);
         for event in self.events() {
@@ -199,8 +198,8 @@ impl Selection {
         }
     }
 
-    /// Says why nothing was found: an event that may have been meant, or that
-    /// nobody writes records.
+    /// Explains why nothing was found: a misspelled event, or no source of
+    /// records.
     pub(crate) fn say_why_nothing_is_found(&self, opened: &Opened) {
         self.say_what_was_meant();
         self.sources.say_where_records_come_from(opened);
@@ -208,6 +207,11 @@ impl Selection {
 }
 
 impl Sources {
+    /// Which configuration is read.
+    pub(crate) fn request(&self) -> uilog_config::Request {
+        self.place.request()
+    }
+
     /// Opens the files that are named, or else those of the configuration.
     pub(crate) fn open(&self) -> anyhow::Result<Opened> {
         if self.files.is_empty() {
@@ -255,7 +259,7 @@ impl Sources {
         files.flat_map(|path| places::of_path(path)).collect()
     }
 
-    /// Says why there is nothing to read, if nobody writes records.
+    /// Explains why there is nothing to read, if no sink writes records.
     pub(crate) fn say_where_records_come_from(&self, opened: &Opened) {
         if opened.sources.is_empty() && opened.problems.is_empty() {
             say("uilog: there are no records: set 'history = yes' in the \
@@ -282,7 +286,7 @@ struct Configured {
 fn configured(place: &ConfigArguments) -> anyhow::Result<Configured> {
     let loaded = match place.load()? {
         Ok(loaded) => loaded,
-        // It has been told; what others have written can be read all the same.
+        // The error was reported; records of others can be read nevertheless.
         Err(_) => return Ok(Configured::default()),
     };
     let (definitions, globals) = native::sinks(&loaded.trusted);
@@ -307,7 +311,7 @@ fn configured(place: &ConfigArguments) -> anyhow::Result<Configured> {
 
 /// The records that wait in spools; what of a spool cannot be read,
 /// `uilog spool` shows.
-fn waiting(definitions: &[Definition], globals: &Globals) -> Vec<Source> {
+fn waiting(definitions: &[SinkConfig], globals: &Globals) -> Vec<Source> {
     let spools = spools::find(definitions, globals).unwrap_or_default();
     let text = |spool: &Owned| -> Option<Source> {
         let payloads = spool.payloads(globals, false).ok()?;

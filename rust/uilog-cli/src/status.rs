@@ -114,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
 
-/// What has been lost for one cause.
+/// The losses of one cause.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Lost {
     /// How many events, or records of a sink.
@@ -179,8 +179,8 @@ struct Shown<'a> {
     losses: &'a [Lost],
 }
 
-/// The spools, as far as they can be found: what is wrong with the
-/// configuration is for `uilog check` to tell.
+/// The spools, as far as they can be found; `uilog check` reports what is wrong
+/// with the configuration.
 fn spools(config: &Config) -> Vec<Facts> {
     let spools = Spools::of(config);
     spools.map(|it| it.facts()).unwrap_or_default()

@@ -37,9 +37,9 @@ use crate::select;
 use crate::select::EXIT_USAGE;
 use crate::select::Selection;
 
-/// What stands for the newest one.
+/// The name of the newest one.
 const LAST: &str = "last";
-/// How wide what is not a terminal is taken to be.
+/// The width if the output is not a terminal.
 const WIDTH: usize = 100;
 /// The least that a waterfall has.
 const LEAST: usize = 10;
@@ -47,13 +47,13 @@ const LEAST: usize = 10;
 const NAMES: usize = 2;
 const DIM: Style = Style::new().dimmed();
 
-/// Show one trace as a tree: what ran within what, and what took the time
+/// Show one trace as a tree: which spans contain which, and what took the time
 ///
-/// A trace holds a command with its hooks, the hg commands that these run,
-/// connections, locks and whatever else took time; and all commands of a CI
-/// job, if that passes TRACEPARENT on. Beside each stands how long it took, a
-/// bar that tells when, and, if it is on the critical path (marked with `*`),
-/// how much less time the whole would have taken without it.
+/// A trace contains a command with its hooks, the hg commands that these run,
+/// connections, locks and other spans; and all commands of a CI job, if the job
+/// passes TRACEPARENT on. Each line has the duration, a bar that shows when the
+/// span ran, and, if it is on the critical path (marked with `*`), how much
+/// time would be saved without it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -69,7 +69,7 @@ Exit status:
   2  an argument makes no sense")]
 pub(crate) struct Arguments {
     /// The beginning of a trace's id, or `last`: the newest one with a command
-    /// that the options ask for
+    /// that matches the options
     #[arg(value_name = "ID|last")]
     id: String,
     #[command(flatten)]
@@ -214,7 +214,7 @@ fn kind(kind: NodeKind) -> &'static str {
     }
 }
 
-/// What is on the critical path by itself, the most first.
+/// Spans on the critical path with their own share, the largest first.
 fn critical(trace: &Trace) -> Json {
     let mut spans: Vec<&Span> = trace
         .spans
@@ -281,7 +281,7 @@ fn write_tree(
     lines(trace, &trace.roots, "", true, &mut all);
     let longest = all.iter().map(|it| it.label.chars().count()).max();
     let names = longest.unwrap_or(0).min(width / NAMES);
-    // A mark, the name, a duration, the bar, what it would save.
+    // A mark, the name, a duration, the bar, the possible saving.
     let bar = width.saturating_sub(names + 2 + 11 + 2 + 2 + 18).max(LEAST);
     for line in all {
         let span = line.span;

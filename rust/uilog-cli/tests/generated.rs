@@ -1,5 +1,4 @@
-//! What is in the tree for shells and for man is what the program says of
-//! its arguments.
+//! The generated files for shells and man match the program's arguments.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -169,16 +169,24 @@ impl Home {
 }
 
 /// The commands of the page by their sections.
-fn questions() -> BTreeMap<String, String> {
+fn commands() -> BTreeMap<String, Vec<String>> {
     let page = fs::read_to_string(QUESTIONS).unwrap();
-    let mut questions = BTreeMap::new();
+    let mut commands = BTreeMap::new();
     for section in page.split("\n## ").skip(1) {
         let (title, rest) = section.split_once('\n').unwrap();
-        let (_, code) = rest.split_once("```sh\n").unwrap();
-        let (command, _) = code.split_once("\n```").unwrap();
-        questions.insert(title.to_owned(), command.to_owned());
+        let blocks = rest.split("```sh\n").skip(1);
+        let blocks = blocks.map(|code| code.split_once("\n```").unwrap().0);
+        let blocks = blocks.map(str::to_owned).collect();
+        commands.insert(title.to_owned(), blocks);
     }
-    questions
+    commands
+}
+
+/// The first command of each section.
+fn questions() -> BTreeMap<String, String> {
+    let first = |mut blocks: Vec<String>| blocks.swap_remove(0);
+    let all = commands().into_iter();
+    all.map(|(title, blocks)| (title, first(blocks))).collect()
 }
 
 /// Numbers around one, the same each time.
@@ -643,4 +651,81 @@ fn typos_and_nonsense_say_what_makes_sense() {
     }
     let text = home.run("rm log-7.jsonl; uilog log");
     assert!(text.contains("'history = yes'"), "{text}");
+}
+
+#[test]
+fn reports_answer_as_well() {
+    let checks: [(&str, Check); 3] = [
+        ("Which version regressed?", |text| {
+            let update = words(text, "update");
+            assert_eq!(update[..5], ["7.1.2", "to", "7.2.4", "200", "200"]);
+            assert!(text.contains("slower: +40 % ("), "{text}");
+            assert_eq!(text.matches(" to 7.").count(), 1, "{text}");
+        }),
+        ("Who held the lock?", |text| {
+            let first = words(text, "build-7:1");
+            assert_eq!(first[..4], ["1", "30.00", "s", "30.00"], "{text}");
+            let all = words(text, "wlock");
+            assert_eq!(all[..4], ["2", "0", "42.00", "s"], "{text}");
+        }),
+        ("What did this developer wait for?", |text| {
+            let waits = "42.00 s  7.00 s   1.50 s  0.00 s  alice";
+            assert!(text.contains(waits), "{text}");
+            assert!(!text.contains("bob"), "{text}");
+        }),
+    ];
+    let mut commands = commands();
+    commands.retain(|_, blocks| blocks.len() > 1);
+    assert_eq!(commands.len(), checks.len());
+    let home = Home::new(&plant());
+    for (question, check) in checks {
+        let command = &commands[question][1];
+        let text = home.run(command);
+        println!("$ {command}\n{text}");
+        check(&text);
+    }
+}
+
+#[test]
+fn a_report_has_all_sections() {
+    let home = Home::new(&plant());
+    let text = home.run("uilog report --since 90d");
+    println!("{text}");
+    for title in [
+        "Overview",
+        "Changed since the period before",
+        "What takes the time",
+        "The slowest",
+        "What fails, and why",
+        "Hooks",
+        "Waiting for locks",
+        "Who held them",
+        "What users waited for",
+        "Waiting for people",
+        "Versions of Mercurial",
+        "Changed from version to version",
+    ] {
+        let is_title = |it: &&str| *it == title;
+        assert_eq!(text.lines().filter(is_title).count(), 1, "{title}");
+    }
+    assert!(text.lines().all(|it| it.chars().count() <= 100), "{text}");
+    // In a pipe there are no colours.
+    assert!(!text.contains('\x1b'));
+    let colored = home.run("uilog report --color always --only failures");
+    assert!(colored.contains('\x1b'));
+    // A week against the week before, as the comparison has it.
+    let week = "--since 'last week' --until 'last week'";
+    let json = home.run(&format!("uilog report {week} -T json"));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(json["overview"]["commands"].as_u64().unwrap() >= 401);
+    assert_eq!(json["slowest"][0]["command"], "clone https://hg/x");
+    let pull = json["commands"]["rows"].as_array().unwrap();
+    let pull = pull.iter().find(|it| it["name"] == "pull").unwrap();
+    assert_eq!(pull["count"], 200);
+    let nothing = home.run("uilog report --user nobody");
+    assert!(nothing.contains("nothing has failed"), "{nothing}");
+    let wrong = home.run("! uilog report --since soon");
+    assert!(wrong.contains("--since 'soon' is no date"), "{wrong}");
+    let wrong = home.run("! uilog report --only hook");
+    assert!(wrong.contains("'hooks'"), "{wrong}");
 }

@@ -1,9 +1,9 @@
-//! Tells what values are taken for, to be compared with what hg takes them
-//! for: tests/helpers/config_values.py asks both.
+//! Prints how values are parsed, to be compared with hg:
+//! tests/helpers/config_values.py asks both.
 //!
 //! Reads lines `KIND HEX` from its standard input and answers each with one
-//! line. An offset of the local zone in the environment variable `TZ` is not
-//! looked at: local time is UTC.
+//! line. An offset of the local zone in the environment variable `TZ` is
+//! ignored: local time is UTC.
 
 use std::io;
 use std::io::BufRead;

@@ -25,7 +25,7 @@ pub enum Cause {
     Variable(String),
     /// The item.
     Item {
-        /// What it says.
+        /// Its value.
         value: String,
         /// Where.
         source: Source,

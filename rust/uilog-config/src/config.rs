@@ -12,7 +12,7 @@ use crate::value_error::ValueError;
 /// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The value as written; lines that continue it begin behind `\n`.
+    /// The value as written; continuation lines begin after `\n`.
     pub value: Vec<u8>,
     /// Where it comes from.
     pub source: Source,
@@ -30,9 +30,9 @@ struct Section {
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     sections: BTreeMap<Vec<u8>, Section>,
-    /// Counts what has been set.
+    /// Counts the settings of items.
     clock: u64,
-    /// What has been unset, for whatever this one is laid over.
+    /// Items that were unset, also in the layers below this one.
     unset: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -73,8 +73,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is none (see [`value::parse_bool`]).
-    // hg: ui.configbool
+    /// It is not one (see [`value::parse_bool`]). hg: ui.configbool
     pub fn bool(
         &self,
         section: &[u8],
@@ -87,8 +86,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is none (see [`value::parse_int`]).
-    // hg: ui.configint
+    /// It is not one (see [`value::parse_int`]). hg: ui.configint
     pub fn int(
         &self,
         section: &[u8],
@@ -101,8 +99,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// It is none (see [`value::parse_size`]).
-    // hg: ui.configbytes
+    /// It is not one (see [`value::parse_size`]). hg: ui.configbytes
     pub fn bytes(
         &self,
         section: &[u8],
@@ -201,20 +198,20 @@ impl Config {
         }
     }
 
-    /// Takes an item out of this configuration and of what it is laid over.
+    /// Removes an item from this configuration and from the layers below it.
     pub(crate) fn unset(&mut self, section: &[u8], name: &[u8]) {
         self.remove(section, name);
         self.unset.push((section.to_vec(), name.to_vec()));
     }
 
-    /// Takes an item out of this configuration alone.
+    /// Removes an item from this configuration only.
     pub(crate) fn remove(&mut self, section: &[u8], name: &[u8]) {
         if let Some(section) = self.sections.get_mut(section) {
             section.items.remove(name);
         }
     }
 
-    /// Takes a section's items out, but not the section.
+    /// Removes a section's items, but not the section.
     pub(crate) fn clear(&mut self, section: &[u8]) {
         if let Some(section) = self.sections.get_mut(section) {
             section.items.clear();
@@ -235,8 +232,7 @@ impl Config {
         }
     }
 
-    /// Replaces a value, whose source stays.
-    // hg: config.alter
+    /// Replaces a value; its source stays. hg: config.alter
     pub(crate) fn alter(
         &mut self,
         section: &[u8],

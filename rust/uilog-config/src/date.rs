@@ -15,11 +15,11 @@ use crate::value::trimmed;
 pub struct Date {
     /// Seconds since 1970-01-01 00:00 UTC.
     pub seconds: i64,
-    /// Seconds that the zone is *behind* UTC, as Mercurial has them.
+    /// Seconds that the zone is *behind* UTC, as in Mercurial.
     pub offset: i64,
 }
 
-/// What a date that does not tell everything is relative to.
+/// The time to which an incomplete date is relative.
 pub struct Clock<'a> {
     /// Seconds since 1970-01-01 00:00 UTC.
     pub now: i64,
@@ -62,11 +62,10 @@ const FORMATS: [&str; 31] = [
     "%I:%M%p",
 ];
 
-/// Further layouts, where a span of time is asked for.
-// hg: dateutil.extendeddateformats
+/// Additional formats, for time spans. hg: dateutil.extendeddateformats
 const EXTENDED: [&str; 4] = ["%Y", "%Y-%m", "%b", "%b %Y"];
 
-/// What a date stands for that names a day, an hour or a minute.
+/// How a day, an hour or a minute becomes a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
     /// The first second of it.
@@ -75,7 +74,7 @@ pub enum Rounding {
     Last,
 }
 
-/// The longest date that is looked at, in bytes.
+/// The maximum length of a date, in bytes.
 const MAX_LENGTH: usize = 256;
 
 /// A date: `SECONDS OFFSET`, `now`, `today`, `yesterday`, or in one of
@@ -171,9 +170,8 @@ fn in_format(
     rounding: Rounding,
     day: &str,
 ) -> Option<Date> {
-    // From the smallest part of a date to the largest: the directives that
-    // tell it, what it is at least and at most, and how the current time has
-    // it.
+    // The parts of a date from the smallest to the largest: their directives,
+    // minimum and maximum, and their value in the current time.
     let parts = [
         ("S", "00", "59", "%S"),
         ("M", "00", "59", "%M"),
@@ -221,16 +219,15 @@ fn in_format(
     Some(date)
 }
 
-/// The moment of a local time. Where the clock is set back, one of the two;
-/// where it is set forward, one beside the gap.
-// C: mktime
+/// The moment of a local time. When the clock is set back, one of the two; when
+/// it is set forward, one beside the gap. C: mktime
 fn from_local(local: i64, clock: &Clock<'_>) -> i64 {
     let first = local - (clock.local_offset)(local);
     local - (clock.local_offset)(first)
 }
 
-/// A time zone at the end, in seconds behind UTC, and what stands before it.
-// hg: dateutil.parsetimezone
+/// A time zone at the end, in seconds behind UTC, and the text before it. hg:
+/// dateutil.parsetimezone
 fn time_zone(text: &[u8]) -> (Option<i64>, &[u8]) {
     for name in [b"GMT", b"UTC"] {
         if let Some(rest) = text.strip_suffix(name) {
@@ -293,10 +290,10 @@ struct Fields {
     is_pm: Option<bool>,
 }
 
-/// Reads a date in a layout, which must cover all of it. Letters may be of
-/// any case, white space stands for any other.
-// Python: _strptime._strptime, a regular expression that tries the longer
-// numbers first
+/// Parses a date in a format, which must cover the whole text. Letters may be
+/// of any case, and white space matches any white space. Python:
+/// _strptime._strptime, a regular expression that tries the longer numbers
+/// first
 fn strptime(text: &[u8], format: &str) -> Option<NaiveDateTime> {
     let (fields, rest) = matched(text, format.as_bytes(), Fields::default())?;
     if !rest.is_empty() {

@@ -28,8 +28,8 @@ impl Environment {
         }
     }
 
-    /// The same, with the program `hg` in another place. Beside it are some
-    /// of the system's configuration files.
+    /// The same, with another location of the program `hg`, beside which are
+    /// some of the system's configuration files.
     #[must_use]
     pub fn with_hg(mut self, hg: Option<PathBuf>) -> Self {
         self.hg = hg;

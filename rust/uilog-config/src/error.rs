@@ -132,7 +132,7 @@ impl Error {
         }
     }
 
-    /// What is wrong, without where it is.
+    /// The error, without its position.
     pub fn message(&self) -> Vec<u8> {
         match &self.0.kind {
             ValueType::Line { message, .. }
@@ -143,8 +143,8 @@ impl Error {
         }
     }
 
-    /// What Mercurial prints, but for the line that it could not read, which
-    /// may hold a secret that no rule knows as one: for what is kept.
+    /// Mercurial's message, without the line that it could not parse, which may
+    /// contain a secret that no rule recognizes: for storing it.
     pub fn without_line(&self) -> Vec<u8> {
         match &self.0.kind {
             ValueType::Line {
@@ -199,9 +199,8 @@ pub(crate) fn reason(error: &io::Error) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// That a file or directory cannot be used, in the words of a command that
-/// ends for it.
-// hg: scmutil.callcatch
+/// The message that a file or directory cannot be used, in the wording of a
+/// command that aborts. hg: scmutil.callcatch
 pub(crate) fn cannot_use(path: &Path, error: &io::Error) -> Error {
     let path = path.as_os_str().as_bytes();
     let parts: [&[u8]; 4] = [&reason(error), b": '", path, b"'"];

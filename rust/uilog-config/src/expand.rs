@@ -8,8 +8,7 @@ pub fn expand_path(path: &[u8], environment: &Environment) -> Vec<u8> {
     expand_user(&expand_variables(path, environment), environment)
 }
 
-/// Replaces variables; what is not set stays as it is written.
-// Python: posixpath.expandvars
+/// Replaces variables; unset ones stay unchanged. Python: posixpath.expandvars
 pub fn expand_variables(path: &[u8], environment: &Environment) -> Vec<u8> {
     let mut expanded = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -28,13 +27,13 @@ pub fn expand_variables(path: &[u8], environment: &Environment) -> Vec<u8> {
     expanded
 }
 
-/// The names of the variables that a path asks for.
+/// The names of the variables in a path.
 pub fn variables_in(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let dollars = path.iter().enumerate().filter(|it| *it.1 == b'$');
     dollars.filter_map(|(at, _)| Some(variable(&path[at + 1..])?.0))
 }
 
-/// The name behind a `$`, and how much of the text it takes.
+/// The name after a `$`, and its length in the text.
 fn variable(text: &[u8]) -> Option<(&[u8], usize)> {
     if let Some(rest) = text.strip_prefix(b"{") {
         let end = rest.iter().position(|byte| *byte == b'}')?;

@@ -27,7 +27,7 @@ const MAX_HASHBANG_BYTES: u64 = 256;
 pub enum Role {
     /// `$HG` names it, as hg's hooks and scripts have it.
     Named,
-    /// It is installed beside this program.
+    /// It is installed in the same directory as this program.
     Beside,
     /// It is the first on `PATH`.
     OnPath,
@@ -57,8 +57,8 @@ pub fn environment() -> io::Result<Environment> {
     Ok(bare.with_hg(hg))
 }
 
-/// The program `hg`: what `$HG` names; else what is installed beside this
-/// program; else the first on `PATH`.
+/// The program `hg`: `$HG`; else the one in this program's directory; else the
+/// first on `PATH`.
 pub fn find_hg(environment: &Environment) -> Option<PathBuf> {
     named(environment)
         .or_else(beside)
@@ -92,10 +92,9 @@ fn on_path(environment: &Environment) -> Option<PathBuf> {
     programs.find(|hg| hg.is_absolute() && is_program(hg))
 }
 
-/// The directory above the one that `hg` is in, under which it looks for its
-/// system's configuration. It is what the program is called by, not what a
-/// link leads to.
-// hg: scmposix.systemrcpath
+/// The directory above the one that contains `hg`, in which hg searches for its
+/// system configuration. It follows from the path by which `hg` was called, and
+/// not from a link's target. hg: scmposix.systemrcpath
 pub(crate) fn prefix(hg: &Path) -> Option<PathBuf> {
     let prefix = hg.parent()?.parent()?;
     (prefix != Path::new("/")).then(|| prefix.to_owned())

@@ -49,13 +49,13 @@ pub struct Item {
     pub name: &'static str,
     /// Its default, as one would write it.
     pub default: &'static str,
-    /// What it must be.
+    /// The type of its values.
     pub kind: ValueType,
     /// Whether it is uilog's; otherwise Mercurial registers it.
     pub is_own: bool,
     /// Whether the module that hg loads reads it; otherwise the binary alone.
     pub is_for_hg: bool,
-    /// What it means, in half a sentence.
+    /// A short description.
     pub help: &'static str,
 }
 
@@ -84,14 +84,14 @@ pub fn find_sink_option(name: &[u8]) -> Option<&'static SinkOption> {
     options.find(|option| option.item.name.as_bytes() == name)
 }
 
-/// The item of this name, if it is one of ours to read.
+/// The item of this name, if it is one of uilog's.
 pub fn find(section: &[u8], name: &[u8]) -> Option<&'static Item> {
     ITEMS.iter().find(|item| {
         item.section.as_bytes() == section && item.name.as_bytes() == name
     })
 }
 
-/// A value that makes sense.
+/// A valid value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Of [`ValueType::Integer`] and, in bytes, of [`ValueType::Size`].
@@ -99,7 +99,7 @@ pub enum Value {
     /// Of [`ValueType::Seconds`], [`ValueType::Age`] and, unless it is `auto`, of
     /// [`ValueType::Wait`].
     Seconds(Duration),
-    /// Of [`ValueType::Wait`]: it depends on what else is known.
+    /// Of [`ValueType::Wait`]: it depends on other facts.
     Auto,
     /// Of [`ValueType::Fraction`].
     Fraction(f64),

@@ -65,8 +65,8 @@ pub(crate) enum Component {
     },
 }
 
-/// What is read before any repository, in order.
-// hg: rcutil.rccomponents
+/// The files that are read before any repository's, in order. hg:
+/// rcutil.rccomponents
 pub(crate) fn components(environment: &Environment) -> Vec<Component> {
     let mut components = Vec::new();
     if let Some(paths) = environment.var(b"HGRCPATH") {

@@ -43,7 +43,7 @@ pub(crate) fn local_path(location: &[u8]) -> Vec<u8> {
     let Some(rest) = path.strip_prefix(b"//") else {
         return path.to_vec();
     };
-    // What is in front of the path is the machine's name.
+    // The text before the path is the machine's name.
     let end = rest.iter().position(|byte| *byte == b'/');
     let path = &rest[end.unwrap_or(rest.len())..];
     if path.is_empty() {

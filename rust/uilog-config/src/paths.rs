@@ -22,18 +22,17 @@ const SECTION: &[u8] = b"paths";
 /// Name, value and source of an item.
 type Key = (Vec<u8>, Vec<u8>, Vec<u8>);
 
-/// What each path is relative to: whatever counted when it was first seen.
-// hg: ui._path_to_root
+/// The directory to which each path is relative: the one that was valid when it
+/// was first seen. hg: ui._path_to_root
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
     roots: HashMap<Key, PathBuf>,
 }
 
 impl Paths {
-    /// Takes in what has changed, paths being relative to `root` from now on,
-    /// and makes one percent sign of two. The first configuration is the one
-    /// that tells where a path comes from; what is returned are warnings.
-    // hg: ui.fixconfig
+    /// Applies changes; from now on paths are relative to `root`. Replaces two
+    /// percent signs by one. The first configuration shows where a path comes
+    /// from; returns warnings. hg: ui.fixconfig
     pub(crate) fn fix(
         &mut self,
         configs: [&mut Config; 3],

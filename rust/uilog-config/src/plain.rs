@@ -26,13 +26,12 @@ impl Plain {
         }
     }
 
-    /// Whether this feature is to be plain.
+    /// Whether this feature is plain.
     pub(crate) fn is_on_for(&self, feature: &[u8]) -> bool {
         self.is_on && !self.exceptions.iter().any(|name| name == feature)
     }
 
-    /// Takes out what does not count.
-    // hg: ui._applyconfig
+    /// Removes disabled settings. hg: ui._applyconfig
     pub(crate) fn apply(&self, config: &mut Config) {
         const OPTIONS: [&[u8]; 10] = [
             b"debug",

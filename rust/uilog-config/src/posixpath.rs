@@ -31,8 +31,8 @@ pub(crate) fn join(dir: &[u8], path: &[u8]) -> PathBuf {
     to_path(joined)
 }
 
-/// Takes `.`, `..` and empty parts out, without looking at links.
-// Python: posixpath.normpath
+/// Removes `.`, `..` and empty parts, without reading links. Python:
+/// posixpath.normpath
 pub(crate) fn normalized(path: &Path) -> PathBuf {
     let path = path.as_os_str().as_bytes();
     let slashes = path.iter().take_while(|byte| **byte == b'/').count();

@@ -77,7 +77,7 @@ pub(crate) struct Reader<'a> {
     environment: &'a Environment,
     /// The files that are being read, each included by the one before it.
     nest: Vec<(u64, u64)>,
-    /// What has been included, and how that went.
+    /// The included files, and their results.
     pub(crate) included: Vec<(PathBuf, io::Result<()>)>,
     bytes: u64,
 }
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         if expected > left {
             return Err(too_large());
         }
-        // One more byte tells that there are none.
+        // One more byte shows the end of the file.
         let mut data = Vec::with_capacity(expected as usize + 1);
         let read = match opened.file {
             Some(file) => file.take(left + 1).read_to_end(&mut data)?,

@@ -20,8 +20,8 @@ use crate::posixpath;
 /// Where a working copy says what reading it requires.
 pub(crate) const REQUIRES: &str = ".hg/requires";
 
-/// How many bytes a list of requirements may have: Mercurial knows some thirty
-/// of them.
+/// The maximum size of a list of requirements: Mercurial knows some thirty of
+/// them.
 const MAX_REQUIRES_BYTES: u64 = 64 << 10;
 
 /// How many bytes `.hg/sharedpath` may have: a path has 4096 at most.

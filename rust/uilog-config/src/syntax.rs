@@ -40,7 +40,7 @@ pub enum Statement {
         /// The item's name.
         name: Span,
     },
-    /// What is none of these. Nothing behind it is read.
+    /// Anything else. Nothing after it is read.
     Malformed {
         /// The whole line, without trailing white space.
         text: Span,
@@ -51,7 +51,7 @@ pub enum Statement {
 }
 
 impl Statement {
-    /// Where its parts are, in the order in which they stand.
+    /// The positions of its parts, in order.
     pub fn spans(&self) -> Vec<Span> {
         match self.clone() {
             Self::Item { name, value } => vec![name, value],
@@ -69,11 +69,11 @@ impl Statement {
 pub struct Line {
     /// The line's number.
     pub number: usize,
-    /// What it says.
+    /// Its statement.
     pub statement: Statement,
 }
 
-/// Takes the bytes of a file apart, one statement after the other.
+/// Parses the bytes of a file, one statement after the other.
 pub fn parse(data: &[u8]) -> Parser<'_> {
     Parser {
         data,
@@ -156,7 +156,7 @@ impl Parser<'_> {
             });
         }
         if let Some(name) = directive(line, b"%unset") {
-            // hg: unsetre takes one word and ignores what follows
+            // hg: unsetre matches one word and ignores the rest
             let word = line[name.clone()].iter().position(is_space);
             let end = word.map_or(name.end, |length| name.start + length);
             return Some(Statement::Unset {
@@ -221,7 +221,7 @@ fn directive(line: &[u8], word: &[u8]) -> Option<Range<usize>> {
     Some(word.len() + range.start..word.len() + range.end)
 }
 
-// hg: sectionre, which takes the last bracket before any other `[`
+// hg: sectionre, which uses the last bracket before any other `[`
 fn section(line: &[u8]) -> Option<Range<usize>> {
     let rest = line.strip_prefix(b"[")?;
     let end = rest.iter().position(|byte| *byte == b'[');

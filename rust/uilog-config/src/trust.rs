@@ -28,8 +28,8 @@ pub(crate) struct UntrustedOwner {
 }
 
 impl Trust {
-    /// Adds what a trusted configuration says; nothing is ever taken back.
-    // hg: ui.fixconfig
+    /// Adds the names in a trusted configuration; none is ever removed. hg:
+    /// ui.fixconfig
     pub(crate) fn learn(&mut self, config: &Config) {
         let list = |name| config.list(b"trusted", name).unwrap_or_default();
         self.users.extend(list(b"users"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::syntax::is_space;
 
-/// The text without white space around it.
+/// The text without surrounding white space.
 pub(crate) fn trimmed(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|byte| !is_space(byte));
     let Some(start) = start else { return b"" };
@@ -28,9 +28,9 @@ pub fn parse_bool(text: &[u8]) -> Option<bool> {
     }
 }
 
-/// A decimal integer with white space around it, a sign, and single
-/// underscores between digits.
-// Python: int(bytes); beyond 128 bits it goes on, and we do not
+/// A decimal integer with surrounding white space, a sign, and single
+/// underscores between digits. Python: int(bytes), which has no limit of 128
+/// bits
 pub fn parse_int(text: &[u8]) -> Option<i128> {
     let text = trimmed(text);
     let (sign, digits) = match text {
@@ -72,7 +72,8 @@ pub fn parse_size(text: &[u8]) -> Option<i128> {
 }
 
 /// A time with its unit, such as `90 seconds`, `12 hours`, `7d`. A number alone
-/// is none: who writes `7` where the default is `7 days` does not mean seconds.
+/// is invalid: a user who writes `7` where the default is `7 days` does not
+/// mean seconds.
 pub fn parse_age(text: &[u8]) -> Option<Duration> {
     const UNITS: [(&str, &str, f64); 4] = [
         ("s", "second", 1.0),
@@ -106,7 +107,7 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
     text.parse().ok()
 }
 
-/// The text without underscores, each of which must stand between digits.
+/// The text without underscores, each of which must be between digits.
 fn without_underscores(text: &[u8]) -> Option<String> {
     let is_digit = |index: usize| {
         text.get(index).is_some_and(|byte| byte.is_ascii_digit())
@@ -126,8 +127,8 @@ fn without_underscores(text: &[u8]) -> Option<String> {
     Some(plain)
 }
 
-/// Bytes between quotes, what is not printable as Python escapes it.
-// hg: pycompat.bytestr.__repr__
+/// Bytes in quotes, with unprintable ones escaped as in Python. hg:
+/// pycompat.bytestr.__repr__
 pub(crate) fn quoted(text: &[u8]) -> Vec<u8> {
     let has_single = text.contains(&b'\'');
     let quote = if has_single && !text.contains(&b'"') {

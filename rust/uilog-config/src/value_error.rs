@@ -11,11 +11,11 @@ pub struct ValueError {
     pub section: Vec<u8>,
     /// The item's name.
     pub name: Vec<u8>,
-    /// What it says.
+    /// The value.
     pub value: Vec<u8>,
     /// Where it says so.
     pub source: Source,
-    /// What it ought to be.
+    /// The expected type.
     pub expected: &'static str,
 }
 

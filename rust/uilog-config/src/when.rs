@@ -23,7 +23,7 @@ const WEEK: i64 = 7 * DAY;
 /// The longest time that is counted back. hg's dates reach no further, either.
 const MAX_AGO: i64 = 68 * 366 * DAY;
 
-/// What to write, for whoever has written something else.
+/// Examples for an error message.
 pub const EXAMPLES: &str = "7d, 2h, 30min, today, yesterday, 'last week', \
                             'this month', 2026-11-30, '2026-11-30 14:00', or \
                             any other date of 'hg help dates'";

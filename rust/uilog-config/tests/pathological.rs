@@ -1,8 +1,7 @@
-//! Files that nobody writes: megabytes of one thing.
+//! Unusual files: megabytes of one construct.
 //!
-//! No test here looks at a clock. What takes steps in proportion to the square
-//! of such a file does not come to an end, and what it reads is compared with
-//! what is in the file to the last item.
+//! No test here measures time. Code that takes quadratic time does not finish
+//! with such a file, and the result is compared with the file to the last item.
 
 use std::collections::HashMap;
 use std::fs;

@@ -35,7 +35,8 @@ struct Failed {
     failure: Failure,
     environment: Arc<[u8]>,
     capture: Option<Capture>,
-    /// When the journal is told whether all is there or not.
+    /// The deadline for the journal's entry, whether all output is there or
+    /// not.
     until: Instant,
 }
 
@@ -51,7 +52,7 @@ impl FailedScripts {
         self.waiting.is_empty()
     }
 
-    /// Adds one; what is known so far.
+    /// Adds one, with what is known so far.
     pub(crate) fn add(
         &mut self,
         script: Script,
@@ -112,7 +113,8 @@ impl FailedScripts {
 fn shown(capture: &Capture, redact: Redact) -> String {
     let (text, is_cut) = capture.text();
     let mut text = &*text;
-    // What is cut in two may be half a secret, which nobody would recognise.
+    // A truncated text may begin with half a secret, which no rule would
+    // recognize.
     let spare = text.len().saturating_sub(STDERR_BYTES);
     let line_end = text[..spare].iter().position(|byte| *byte == b'\n');
     if let (true, Some(line_end)) = (is_cut, line_end) {

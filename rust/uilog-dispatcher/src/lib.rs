@@ -2,9 +2,9 @@
 //! hg has put into its queue.
 //!
 //! [`serve`] reads the queue, starts scripts in the order of their events,
-//! ends those that exceed their time, and hands records to whoever runs
-//! structured sinks. The program `uilog-dispatcher` runs scripts alone; `uilog
-//! dispatch` is the same with sinks.
+//! kills those that exceed their time limit, and passes records to the
+//! structured sinks. The program `uilog-dispatcher` only runs scripts; `uilog
+//! dispatch` also has sinks.
 //!
 //! Must not know: how hg decides what to run, what a structured sink does with
 //! a record, networks, arguments, the user database.

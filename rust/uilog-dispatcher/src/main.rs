@@ -29,7 +29,7 @@ use uilog_sys::foreground;
 
 /// The argument that hg passes, as it does to `uilog`.
 const DISPATCH: &str = "dispatch";
-/// The program beside this one.
+/// The program in the same directory.
 const UILOG: &str = "uilog";
 
 #[cfg(not(test))]
@@ -66,7 +66,7 @@ fn run() -> i32 {
     match result {
         Ok(()) => 0,
         Err(text) => {
-            // Nobody else is there to be told.
+            // There is no other way to report it.
             let _ = writeln!(io::stderr(), "uilog-dispatcher: {text}");
             1
         }
@@ -77,7 +77,7 @@ fn keep_stderr() -> io::Result<()> {
     stderr::run(io::stdin().as_fd().try_clone_to_owned()?)
 }
 
-/// What the user database calls a user, as `uilog` tells.
+/// A user's name in the user database, from `uilog`.
 fn name_of(uid: u32) -> Option<Vec<u8>> {
     let own = env::current_exe().ok()?;
     let uilog = own.parent().unwrap_or(Path::new("/")).join(UILOG);

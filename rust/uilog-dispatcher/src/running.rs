@@ -31,9 +31,9 @@ pub(crate) struct Script {
     pub(crate) session: String,
     /// hg's environment at that event.
     pub(crate) environment: Arc<[u8]>,
-    /// What is told of it should it fail.
+    /// Facts for the journal if it fails.
     pub(crate) facts: ScriptFailure,
-    /// What it writes to standard error.
+    /// Its standard error.
     pub(crate) capture: Option<Capture>,
     pub(crate) started_at: Instant,
     /// When it gets the next signal.
@@ -122,13 +122,13 @@ impl Running {
         }
     }
 
-    /// When the next one is to be signalled.
+    /// When the next one gets a signal.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.0.iter().filter_map(|it| it.deadline).min()
     }
 }
 
-/// What is known of a job's script before it has begun.
+/// What is known about a job's script before it has begun.
 pub(crate) fn facts(job: &Job<'_>) -> ScriptFailure {
     let text = |text: &Text<'_>| String::from_utf8_lossy(&text.0).into_owned();
     ScriptFailure {

@@ -91,7 +91,7 @@ impl StartError {
     }
 }
 
-/// What a job's script is told, in this environment of hg's.
+/// The input of a job's script, in hg's environment.
 pub fn script_input<'a>(
     job: &'a Job<'_>,
     environment: &'a [u8],
@@ -167,7 +167,7 @@ pub fn start_script(
         }
         match command.spawn_child(Start::Wait(EXEC_BOUND)) {
             Ok(process) => return Ok(Pid::from_raw(process.pid)),
-            // The limits are the kernel's own, but for what it may add.
+            // The limits are the kernel's, except for what it may add.
             Err(error) if error.is_too_big() && limits.total > 4096 => {
                 limits = limits.halved();
             }
@@ -184,8 +184,8 @@ pub fn start_script(
 /// What `/bin/sh -c` takes besides the script, with all pointers.
 const ARGUMENT_OVERHEAD: usize = 64;
 
-/// A descriptor that reads these bytes; nobody has to write them while the
-/// script reads, and nothing waits for one that does not.
+/// A descriptor from which these bytes can be read; no process has to write
+/// them while the script reads, and nothing blocks if it does not.
 fn readable(bytes: &[u8]) -> io::Result<std::fs::File> {
     let mut file = anonymous_file()?;
     file.write_all(bytes)?;

@@ -16,7 +16,7 @@ use uilog_sys::spawn::MAX_STRING_BYTES;
 // hg: logtoprocess.processlogger.log
 pub const MAX_MESSAGE_BYTES: usize = 100_000;
 
-/// What is appended to a value that has been cut.
+/// Appended to a truncated value.
 pub const TRUNCATED: &[u8] = b" (truncated)";
 
 /// The bytes that Linux never refuses in total (`ARG_MAX` of limits.h).
@@ -26,7 +26,7 @@ const MIN_TOTAL_BYTES: usize = 128 * 1024;
 const MAX_TOTAL_BYTES: usize = 6 * 1024 * 1024;
 /// Room for the program's path, the auxiliary vector and alignment.
 const SLACK_BYTES: usize = 4096;
-/// What one string costs beside its own bytes: its pointer.
+/// The size of a string's pointer.
 const POINTER_BYTES: usize = size_of::<usize>();
 /// A value of the event is not cut below this for what the user's environment
 /// takes.
@@ -63,7 +63,7 @@ impl Limits {
     }
 }
 
-/// What a script is told.
+/// The input of a script.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The event.
@@ -107,7 +107,7 @@ impl Variable<'_> {
         self.kept + if self.is_cut() { TRUNCATED.len() } else { 0 }
     }
 
-    /// What it takes of the total: `NAME=value`, NUL, pointer.
+    /// Its part of the total: `NAME=value`, NUL, pointer.
     fn cost(&self) -> usize {
         self.name.len() + 1 + self.value_bytes() + 1 + POINTER_BYTES
     }
@@ -175,15 +175,15 @@ pub fn build(input: &Input<'_>, limits: Limits) -> Vec<CString> {
         let room = limits.string - variable.name.len() - 2;
         variable.cut_to(room);
     }
-    // Room for the list of what was cut, which is not known yet.
+    // Room for the list of truncated values, which is not known yet.
     let list_bytes: usize =
         MAX_SHOWN_NAME_BYTES * (2 + variables.len().min(64));
     let available = limits
         .total
         .saturating_sub(input.argument_bytes + SLACK_BYTES + list_bytes);
-    // What the script starts gets the same environment and arguments of its
-    // own: an eighth of the total is left to them, unless it is the user's
-    // environment that needs it.
+    // The script's child processes get the same environment, and arguments: an
+    // eighth of the total is reserved for these, unless the user's environment
+    // needs it.
     let generous = available - available / 8;
     fit(&mut variables, generous, &[Kind::Event], SHORT_BYTES);
     fit(&mut variables, available, &[Kind::User], 0);
@@ -257,8 +257,8 @@ fn total_cost(variables: &[Variable<'_>]) -> usize {
     variables.iter().map(Variable::cost).sum()
 }
 
-/// Where the names alone are too much, leaves out the last options, then the
-/// last of the user's variables; returns what it has left out.
+/// If the names alone are too long, drops the last options, then the last of
+/// the user's variables; returns the dropped ones.
 fn drop_last(
     variables: &mut Vec<Variable<'_>>,
     available: usize,
@@ -345,7 +345,8 @@ fn add_user_environment<'a>(
         .iter()
         .map(|variable| variable.name.to_vec())
         .collect();
-    // A script's own hg must not inherit what was cut for the script.
+    // An hg that the script runs must not inherit what was truncated for the
+    // script.
     taken.insert(b"UILOG_TRUNCATED".to_vec());
     let traceparent = input.traceparent.map(|it| (trace::VARIABLE, it));
     let rest = split_environment(input.base);

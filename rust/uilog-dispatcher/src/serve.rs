@@ -71,18 +71,19 @@ use crate::stderr::Collector;
 const EXHAUSTED_DELAY: Duration = Duration::from_millis(50);
 /// How long to go on trying then.
 const EXHAUSTED_BOUND: Duration = Duration::from_secs(60);
-/// How long structured sinks may go on when there is nothing else to do.
+/// How long structured sinks may continue when there is nothing else to do.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
-/// How long they may after SIGTERM: whoever shuts down a system waits longer.
+/// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// How long those may take, at the end, who append to the journal: a home
-/// directory may not answer.
+/// The time limit for appending to the journal at the end: a home directory may
+/// not answer.
 const APPEND_BOUND: Duration = Duration::from_secs(2);
-/// Frames that are looked at before other things are looked after.
+/// Maximum number of frames that are read before other work has its turn.
 const MAX_LOOKED_AT: usize = 256;
-/// When a record has come, more are waited for so long before sinks get them.
-/// Nobody waits for a record, as people may for a script; and hg, which may be
-/// about to log more, has both processors for itself, and wakes nobody by that.
+/// After a record, further ones are awaited so long before sinks get them.
+/// People may wait for a script, but not for a record; and hg, which may be
+/// about to log more, has both processors, and need not wake the dispatcher
+/// again.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// How long to wait at the end for a journal that cannot be written yet.
@@ -110,7 +111,7 @@ pub enum Error {
 /// What a dispatcher leaves to the program that it runs in.
 #[derive(Clone, Copy, Debug)]
 pub struct Callbacks {
-    /// Takes secrets out of what failed scripts have said, before it is kept.
+    /// Redacts the output of failed scripts before it is stored.
     pub redact: Redact,
     /// Looks up the user of an event in the user database.
     pub name_of: UserNameLookup,
@@ -139,13 +140,13 @@ pub fn run_by_standard(
     run(socket, queue, frames, records, callbacks)
 }
 
-/// The queue's frames, if hg has passed them as standard error: that is
-/// `/dev/null` from now on, so that no message falls into the queue. To be
-/// called before there can be one.
+/// The queue's frames, if hg has passed them as standard error, which becomes
+/// `/dev/null`, so that no message is written to the queue. Must be called
+/// before there can be a message.
 ///
 /// # Errors
 ///
-/// The system has no descriptor to give.
+/// There is no free descriptor.
 fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let page = File::from(queue.try_clone()?);
     if !queue::is_apart(&page) {
@@ -157,9 +158,9 @@ fn take_frames(queue: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     Ok(Some(frames))
 }
 
-/// Runs until there is nothing left to do; `socket` is hg's, `queue` what it
-/// writes to, with its `frames` if these are apart, and `records` gets what is
-/// for structured sinks.
+/// Runs until there is nothing left to do; `socket` is hg's, `queue` the file
+/// to which it writes, with its `frames` if these are separate, and `records`
+/// gets the records.
 ///
 /// # Errors
 ///
@@ -171,7 +172,7 @@ pub fn run(
     records: Box<dyn RecordDelivery>,
     callbacks: Callbacks,
 ) -> Result<(), Error> {
-    // Keep no directory busy: each script gets its own.
+    // Does not keep any directory busy: each script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
     socket.peer_addr().map_err(|_| Error::ByHand)?;
@@ -198,7 +199,7 @@ pub fn run(
     server.take_over()?;
     server.report_predecessor();
     let served = server.serve();
-    // Whatever has ended it, scripts may still run.
+    // Scripts may still run, whatever has ended it.
     server.collector.hand_over_all();
     if has_name {
         server.remove_page();
@@ -209,64 +210,63 @@ pub fn run(
 
 /// The dispatcher's state.
 ///
-/// Frames are looked at once, in their order, and nothing holds that up: a
-/// script that may not start yet stays where it is, and scripts go on from
-/// there when they can, as sinks do that have no room.
+/// Frames are read once, in order, without stopping: a script that may not
+/// start yet stays in the queue, and scripts continue from there later, as do
+/// sinks without room.
 struct Server {
     /// `None` once no hg holds the other end.
     socket: Option<UnixStream>,
     feed: CachedReader,
-    /// The frame that is looked at next.
+    /// The next frame to read.
     position: u64,
-    /// Records that have been looked at.
+    /// The number of records that were read.
     seen: u64,
-    /// Jobs that predecessors have looked at.
+    /// Jobs that earlier dispatchers have read.
     taken_before: u64,
-    /// There are scripts before `position` that have not been taken.
+    /// There are unclaimed scripts before `position`.
     is_behind: bool,
     running: Running,
-    /// As the last job says that has been looked at.
+    /// From the last job that was read.
     max_scripts: usize,
     predecessor: Predecessor,
-    /// The newest environment: whose journal to write to.
+    /// The newest environment, which determines the journal.
     environment: Arc<[u8]>,
     records: Box<dyn RecordDelivery>,
     losses: UnreportedLosses,
     reporter: Reporter,
     collector: Collector,
-    /// Scripts that have failed and that the journal is not told of yet.
+    /// Failed scripts that are not in the journal yet.
     failed: FailedScripts,
     name_of: UserNameLookup,
     /// Until when records are gathered, since the queue was empty.
     gather_until: Option<Instant>,
-    /// What has been published.
+    /// The published progress.
     published: Progress,
-    /// hg may have asked for something since it was looked for.
+    /// hg may have asked for delivery since the last check.
     may_await: bool,
     /// hg waits for the delivery of so many jobs; 0 if it does not.
     awaited: u64,
     /// Becomes readable when a child ends or SIGTERM arrives.
     wakeup: UnixStream,
     terminated: Arc<AtomicBool>,
-    /// This process has made itself a batch process; scripts are none.
+    /// This process has made itself a batch process; scripts are not.
     is_batch: bool,
-    /// Set while the system has no process to give: since when, until when.
+    /// Set while no process can be created: since when, until when.
     exhausted: Option<Exhausted>,
     /// hg's process, if it could be seen when this one began.
     hg: Option<Pidfd>,
-    /// What has become of it, once it has let go of the socket.
+    /// The state of hg's process, once it has closed the socket.
     inquiry: Inquiry,
     /// When to ask again, if that is not known yet.
     ask_at: Option<Instant>,
 }
 
-/// What a dispatcher before this one has left behind, and the journal has not
-/// been told of.
+/// Losses of an earlier dispatcher that are not in the journal yet.
 struct Predecessor {
-    /// Scripts that it had taken, and may have started or not.
+    /// Scripts that it had claimed, and may have started or not.
     uncertain: u64,
-    /// Events that it had lost, and records that sinks had in hand and the
-    /// queue has no more.
+    /// Events that it had lost, and records in the hands of sinks that are not
+    /// in the queue any more.
     untold: u64,
     failure: Option<String>,
 }
@@ -277,7 +277,7 @@ struct Exhausted {
     until: Instant,
 }
 
-/// What there is to be looked at.
+/// The result of reading frames.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ahead {
     /// Nothing more.
@@ -303,7 +303,8 @@ impl Server {
         let child = signal_hook::consts::SIGCHLD;
         signal_hook::flag::register(term, Arc::clone(&terminated))
             .map_err(system("handle SIGTERM"))?;
-        // A limit on files is an error of whoever writes, then, and not our end.
+        // A file size limit is then an error of the write, and does not end
+        // this process.
         let too_large = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGXFSZ, too_large)
             .map_err(system("handle SIGXFSZ"))?;
@@ -361,7 +362,7 @@ impl Server {
         })
     }
 
-    /// Begins: counts what the predecessor left behind.
+    /// Begins: counts what the predecessor has not done.
     fn take_over(&mut self) -> Result<(), Error> {
         let uncertain = self.predecessor.uncertain;
         let progress = self.progress();
@@ -373,8 +374,8 @@ impl Server {
         self.publish()
     }
 
-    /// Reports what the predecessor left behind, as soon as it is known whose
-    /// journal to write to. It has been counted already.
+    /// Reports the predecessor's losses, as soon as the journal is known. They
+    /// were counted already.
     fn report_predecessor(&mut self) {
         let Predecessor {
             uncertain, untold, ..
@@ -383,7 +384,7 @@ impl Server {
             return;
         }
         if uncertain > 0 {
-            // Whether they ran, nobody knows.
+            // It is unknown whether they ran.
             let detail = "the dispatcher died while starting its script";
             self.report(FailureKind::Lost, uncertain, detail);
         }
@@ -406,8 +407,8 @@ impl Server {
         self.feed.queue.progress_mut()
     }
 
-    /// Removes the page, unless something is left that whoever finds it is to
-    /// count, or hg, which may append more, still has it.
+    /// Removes the page, unless jobs are left for a finder to count, or hg,
+    /// which may append more, still has it.
     fn remove_page(&self) {
         let queue = &self.feed.queue;
         let file = queue.page_file();
@@ -422,7 +423,7 @@ impl Server {
         }
     }
 
-    /// Tells the journal of what others have lost that have been killed.
+    /// Reports losses of processes that were killed to the journal.
     fn claim_abandoned(&self) {
         let block = &self.environment;
         let journal = Journal::for_environment(block);
@@ -449,7 +450,7 @@ impl Server {
             }
             let is_at_end = ahead == Ahead::Nothing && self.socket.is_none();
             if is_at_end && self.tell_of_lost_commands() {
-                // Whatever scripts do, there will be no more records.
+                // There will be no more records, even if scripts still run.
                 self.records.finish(Instant::now() + SINKS_BOUND);
                 let is_idle = self.running.is_empty()
                     && self.failed.is_empty()
@@ -466,12 +467,12 @@ impl Server {
         }
     }
 
-    /// hg has gone: if commands of it have not ended, appends to the queue what
-    /// is to be said of that. True if there is nothing more to be looked at.
+    /// hg has ended: if its commands have not, appends their events to the
+    /// queue. True if there is nothing more to check.
     fn tell_of_lost_commands(&mut self) -> bool {
         self.ask_at = None;
         let queue = &mut self.feed.queue;
-        // What cannot be read has no end, and somebody may have to be told.
+        // If it cannot be read, the end is unknown, and must be reported.
         if queue.open_command().is_ok_and(|open| open.is_none()) {
             return true;
         }
@@ -494,12 +495,12 @@ impl Server {
             let _ = self.publish();
             self.report(FailureKind::Lost, count, &detail);
         }
-        // There is a record to be looked at, as a rule.
+        // Usually there is a record to read.
         self.ask_at = Some(Instant::now());
         false
     }
 
-    /// Reads what wakes us up; notices when the last hg has gone.
+    /// Reads the wakeups; notices when the last hg has closed its end.
     fn drain_wakeups(&mut self) {
         drain(&self.wakeup);
         self.may_await = true;
@@ -508,7 +509,7 @@ impl Server {
         }
     }
 
-    /// Tells hg what has become of the records for which it waits.
+    /// Answers hg, if it waits for records.
     fn answer(&mut self) {
         if std::mem::take(&mut self.may_await) {
             self.awaited = self.feed.queue.awaited();
@@ -525,8 +526,7 @@ impl Server {
         }
     }
 
-    /// Looks at the frames that have come: starts scripts as far as they may,
-    /// and offers records.
+    /// Reads new frames: starts scripts as far as they may, and offers records.
     fn look_ahead(&mut self) -> Result<Ahead, Error> {
         for _ in 0..MAX_LOOKED_AT {
             let position = self.position;
@@ -578,7 +578,7 @@ impl Server {
         Ok(Ahead::More)
     }
 
-    /// Whose journal to write to, if nothing else will tell.
+    /// The environment of the journal, if no other one is known.
     fn see_environment(&mut self, at: u64) -> Result<(), Error> {
         if self.environment.is_empty() {
             self.environment = self.feed.environment(at).map_err(reading)?;
@@ -627,7 +627,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether a script may start, as far as is known before it is looked at.
+    /// Whether a script may start, as far as known before it is read.
     fn may_start(&self) -> bool {
         let is_waiting =
             self.exhausted.is_some_and(|it| Instant::now() < it.until);
@@ -687,7 +687,7 @@ impl Server {
         Ok(true)
     }
 
-    /// Starts a job's script, and what keeps the last of its standard error.
+    /// Starts a job's script, and the capture of its standard error.
     fn start(
         &mut self,
         job: &Job<'_>,
@@ -702,7 +702,7 @@ impl Server {
             let started =
                 start_script(job, environment, is_batch, outputs, name_of);
             match started {
-                // It must not be for want of what this has taken.
+                // The capture must not use up what the script needs.
                 Err(error) if error.is_exhausted() => {}
                 started => {
                     capture.close_input();
@@ -716,8 +716,8 @@ impl Server {
         (started, None)
     }
 
-    /// Only in a damaged queue there is such a frame; those behind it are still
-    /// delimited, so that they may be readable.
+    /// Such a frame exists only in a damaged queue; later frames are still
+    /// delimited, so they may be readable.
     fn pass_unreadable(&mut self, next: u64) -> Result<(), Error> {
         self.take_script(next)?;
         self.progress().not_started += 1;
@@ -727,8 +727,8 @@ impl Server {
         Ok(())
     }
 
-    /// Notes that a script has been taken, before anything is done about it:
-    /// whoever comes after us must not run it a second time.
+    /// Notes that a script was claimed, before it is started: the next
+    /// dispatcher must not run it again.
     fn take_script(&mut self, next: u64) -> Result<(), Error> {
         let progress = self.progress();
         progress.scripts += 1;
@@ -757,8 +757,8 @@ impl Server {
         until.filter(|it| Instant::now() < *it)
     }
 
-    /// Notes what has become of records, and gives back the memory of what
-    /// everybody is done with.
+    /// Stores the results of records, and releases memory that is no longer
+    /// needed.
     fn settle(&mut self) -> Result<(), Error> {
         let settled = self.records.settle(&mut self.feed).map_err(reading)?;
         let position = self.position;
@@ -774,7 +774,7 @@ impl Server {
             self.losses.add(loss);
         }
         if let Some(reason) = reason {
-            // Whoever sees the count is to find the reason.
+            // The reason must be visible together with the count.
             let _ = self.feed.queue.publish_failure(&reason);
         }
         self.feed.queue.pass();
@@ -784,8 +784,8 @@ impl Server {
         Ok(())
     }
 
-    /// Tells the journal what sinks have lost: the first at once, then at most
-    /// once in a while. It has been counted already.
+    /// Reports losses of sinks to the journal: the first at once, then at a
+    /// limited rate. They have been counted already.
     fn tell(&mut self, is_last: bool) {
         let is_alone = self.socket.is_none();
         let losses = self.losses.due(Instant::now(), is_alone, is_last);
@@ -806,7 +806,7 @@ impl Server {
         is_passing
     }
 
-    /// Shows what has been done, if it is not shown yet.
+    /// Publishes the progress, if it has changed.
     fn publish(&mut self) -> Result<(), Error> {
         let progress = self.feed.queue.progress();
         if progress != self.published {
@@ -853,8 +853,8 @@ impl Server {
         let _ = self.publish();
     }
 
-    /// Tells the journal of scripts that have failed, each as soon as all that
-    /// it has written to standard error is there.
+    /// Reports failed scripts to the journal, each as soon as its standard
+    /// error is complete.
     fn journal_failed(&mut self, is_last: bool) {
         for (failure, environment) in self.failed.take_ready(is_last) {
             self.reporter.report(failure, &environment);
@@ -875,7 +875,7 @@ impl Server {
         Ok(())
     }
 
-    /// When there is something to do, whatever happens.
+    /// When there is something to do, even if nothing happens.
     fn deadline(&self, gathering: Option<Instant>) -> Option<Instant> {
         let deadline = self.running.next_deadline();
         let may_run = self.is_behind && self.running.len() < self.max_scripts;
@@ -888,7 +888,7 @@ impl Server {
         all.into_iter().flatten().min()
     }
 
-    /// Waits; true if all that has happened is that scripts have said something.
+    /// Waits; true if only scripts' output has arrived.
     fn wait_once(
         &self,
         is_gathering: bool,
@@ -920,7 +920,7 @@ impl Server {
     /// On SIGTERM: the records that have come get a moment to arrive; moves
     /// past what will not be run any more, and says so.
     fn give_up(&mut self) -> Result<(), Error> {
-        // There will be no more of them, and what follows takes time.
+        // There will be no more of them, and the next steps take time.
         self.collector.hand_over_all();
         let deadline = Instant::now() + TERMINATED_BOUND;
         if self.socket.is_none() {
@@ -942,21 +942,20 @@ impl Server {
             self.settle()?;
         }
         self.move_past_the_rest()?;
-        // Whoever logs from now on finds nobody, and starts another
-        // dispatcher, though this one may need a while to end. What has come
-        // before nobody else looks at.
+        // From now on hg finds no dispatcher and starts another one, though
+        // this one may need a while to end. Earlier jobs are only known here.
         if let Some(socket) = self.socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
         }
         self.move_past_the_rest()?;
         self.finish_journal(TERMINATED_BOUND);
-        // They go on, but nobody here will see their end.
+        // They continue, but their end will not be seen here.
         let progress = self.progress();
         progress.unseen += progress.running();
         self.publish()
     }
 
-    /// Counts what has come and is not to be run as lost.
+    /// Counts the remaining jobs, which will not be run, as lost.
     fn move_past_the_rest(&mut self) -> Result<(), Error> {
         let committed = self.feed.queue.committed().map_err(reading)?;
         let seen = self.seen;
@@ -966,7 +965,7 @@ impl Server {
         let progress = self.progress();
         progress.scripts_at = committed.end;
         progress.records_at = committed.end;
-        // Taken by this one, so that no later one counts them again.
+        // Claimed by this one, so that no later one counts them again.
         progress.scripts += left;
         progress.taken += left;
         progress.not_started += left;
@@ -978,8 +977,8 @@ impl Server {
         Ok(())
     }
 
-    /// Tells hg, and whoever asks later, of what is no single event's. The
-    /// losses have been counted in the page already.
+    /// Reports losses that do not belong to a single event, to hg and the
+    /// journal. They were counted in the page already.
     fn report(&mut self, kind: FailureKind, lost: u64, detail: &str) {
         let detail = detail.to_owned();
         let failure = Failure::now(String::new(), b"", kind, lost, detail);
@@ -987,8 +986,8 @@ impl Server {
         self.reporter.report(failure, &self.environment);
     }
 
-    /// Tells hg. Where neither this nor the journal can be written there is
-    /// nobody left to tell.
+    /// Shows hg the failure. If neither this nor the journal can be written, it
+    /// is not reported.
     fn show(&self, failure: &Failure) {
         let subject = if failure.event.is_empty() {
             String::new()
@@ -999,7 +998,7 @@ impl Server {
         let _ = self.feed.queue.publish_failure(&text);
     }
 
-    /// The end: the journal gets what it does not have yet.
+    /// At the end, writes all that is not in the journal yet.
     fn finish_journal(&mut self, bound: Duration) {
         self.journal_failed(true);
         self.tell(true);
@@ -1007,11 +1006,11 @@ impl Server {
     }
 }
 
-/// The process at the other end of hg's socket, unless it has gone.
+/// The process at the other end of hg's socket, if it still exists.
 fn process_of_peer(socket: &UnixStream) -> Option<Pidfd> {
     let peer = getsockopt(socket, PeerCredentials).ok()?;
     let process = pidfd::open(Pid::from_raw(peer.pid()))?;
-    // Else the number may be another's by now.
+    // Otherwise the number may belong to another process by now.
     drain(socket).then_some(process)
 }
 

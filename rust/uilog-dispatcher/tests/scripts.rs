@@ -1,4 +1,4 @@
-//! hg's side and the dispatcher that runs scripts alone, without hg.
+//! hg's side and the dispatcher for scripts only, without hg.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

@@ -1,4 +1,4 @@
-//! A sample of an event, for whoever tries a script or a sink.
+//! A sample of an event, for trying a script or a sink.
 
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;

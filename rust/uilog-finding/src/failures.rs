@@ -1,9 +1,9 @@
-//! Recent failures in the journal, by what has failed.
+//! Recent failures in the journal, grouped by the part that has failed.
 //!
 //! Even with a correct configuration, a script may fail at every command.
-//! Recent are those of the last 24 hours, since the causes of older ones may
-//! have been corrected. Must not know how the journal is stored, or what is
-//! said of a failure.
+//! Recent failures are those of the last 24 hours, since the causes of older
+//! ones may have been corrected. Must not know how the journal is stored, or
+//! how a failure is described.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -20,10 +20,10 @@ use crate::subject::Subject;
 /// For how long a failure is a finding.
 const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Failures that are told of together.
+/// Failures that are reported together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What has failed.
+    /// The part that has failed.
     pub subject: Failed,
     /// How many there are.
     pub count: u64,
@@ -31,11 +31,11 @@ pub struct Group {
     pub lost: u64,
     /// When the last one was, as the journal has it.
     pub last: String,
-    /// What was said of the last one.
+    /// The detail of the last one.
     pub detail: String,
 }
 
-/// What has failed.
+/// The part that has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// The script of this event.
@@ -78,7 +78,7 @@ pub fn read(subject: &Subject<'_>) -> (Vec<Group>, Option<Older>) {
     group(failures, SystemTime::now().into())
 }
 
-/// The recent ones, by what has failed, and the others.
+/// The recent failures, grouped by the part that has failed, and the others.
 fn group(
     failures: Vec<Failure>,
     now: DateTime<Utc>,

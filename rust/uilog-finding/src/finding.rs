@@ -8,7 +8,7 @@ use serde::Serialize;
 pub enum Severity {
     /// Something does not work.
     Error,
-    /// Something does not do what it seems to.
+    /// Something does not work as it seems to.
     Warning,
     /// Good to know.
     Note,
@@ -32,7 +32,7 @@ pub struct Finding {
     pub severity: Severity,
     /// What kind of thing it is, for programs.
     pub code: &'static str,
-    /// What it is, for people.
+    /// The text, for people.
     pub text: String,
     /// The file and line that say so, or what else it is about.
     pub place: Option<String>,

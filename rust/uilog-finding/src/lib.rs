@@ -1,9 +1,7 @@
-//! What all checks of a configuration have in common.
-//!
-//! What is looked at, a [`subject::Subject`]; what is said of it, a
-//! [`finding::Finding`]; and what more than one of them has to say:
-//! recent failures, and events that never come. Those who check are
-//! uilog-check and, for structured sinks, uilog-sinks.
+//! What all checks of a configuration have in common: the input, a
+//! [`subject::Subject`]; the result, a [`finding::Finding`]; recent failures,
+//! and events that are never logged. The checks are in uilog-check and, for
+//! structured sinks, in uilog-sinks.
 //!
 //! Must not know: what is checked, how findings are shown, Python.
 

@@ -1,4 +1,4 @@
-//! What is checked.
+//! The input of a check.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use uilog_config::Config;
 use uilog_config::Environment;
 use uilog_config::Loaded;
 
-/// What is looked at.
+/// The input of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The configuration.
     pub loaded: &'a Loaded,
-    /// What it was read in.
+    /// The environment in which it was read.
     pub environment: &'a Environment,
     /// The environment's variables as a block: `NAME=value`, each followed by
     /// NUL.

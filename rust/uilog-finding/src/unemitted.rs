@@ -1,4 +1,4 @@
-//! Events that never come with a configuration.
+//! Events that a configuration never emits.
 
 use uilog_config::Config;
 use uilog_event::events;

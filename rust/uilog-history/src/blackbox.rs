@@ -1,9 +1,9 @@
 //! A blackbox as records.
 //!
-//! Responsible for what of a record a line of a blackbox tells: when, who, which
-//! process, the command, its exit status and its duration. Texts are redacted,
-//! as in any record: hg writes them as they are. Must not know where blackboxes
-//! are, or what is asked for.
+//! Responsible for the fields of a record that a blackbox line has: the time,
+//! the user, the process, the command, its exit status and its duration. Texts
+//! are redacted, as in any record, because hg writes them unredacted. Must not
+//! know where blackboxes are, or what is searched for.
 
 use std::collections::HashMap;
 use std::hash::DefaultHasher;
@@ -24,21 +24,21 @@ use uilog_blackbox::reader::Options;
 use uilog_blackbox::reader::Reader;
 use uilog_config::Config;
 use uilog_event::command::CommandLine;
-use uilog_event::command::Kind;
+use uilog_event::command::ProgramKind;
 use uilog_sinks::redact;
 use uilog_sys::clock;
 
 use crate::record::SCHEMA;
 use crate::scan::Source;
 
-/// The event of a line that does not tell it.
+/// The event of a line without an event name.
 const UNKNOWN: &str = "unknown";
-/// The program, whose path no line tells.
+/// The program; lines do not contain its path.
 const PROGRAM: &str = "hg";
 /// The directory of a repository that has its blackbox.
 const HG: &str = ".hg";
 
-/// What has been read of a blackbox.
+/// The contents of a blackbox.
 #[derive(Debug)]
 pub struct Blackbox {
     /// The records.
@@ -75,7 +75,7 @@ pub fn read(path: &Path, format: DateFormat) -> Result<Blackbox, ReadError> {
 struct Records {
     text: Vec<u8>,
     undated: u64,
-    /// The repository, if the blackbox lies in one.
+    /// The repository, if the blackbox is in one.
     repository: Option<Json>,
     /// How often the same has been logged within a second.
     known: HashMap<u64, u64>,
@@ -130,7 +130,7 @@ impl Records {
         if let Some(line) = &entry.command {
             let words = uilog_redact::arguments(line);
             let words = std::iter::once(b"hg".to_vec()).chain(words);
-            let line_of = CommandLine::new(Kind::Hg, words.collect());
+            let line_of = CommandLine::new(ProgramKind::Hg, words.collect());
             let name = line_of.canonical(&self.config);
             put("command", name.as_deref().map(plain));
             put("command_line", Some(plain(&redact::text(line))));
@@ -152,7 +152,7 @@ impl Records {
         if let Some(duration) = entry.duration {
             put("duration", Json::from(duration));
         }
-        // No line tells the session: each is one of its own.
+        // Lines do not contain the session, so each gets a different one.
         put("session", format!("{hash:016x}{number:016x}").into());
         put("seq", Json::from(number));
         put("message", plain(&redact::text(&entry.message)));

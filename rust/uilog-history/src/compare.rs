@@ -12,14 +12,13 @@ use crate::stats::Groups;
 use crate::stats::Sample;
 use crate::stats::numbers;
 
-/// The chance of a false alarm in one comparison, whatever the number of its
-/// groups.
+/// The chance of a false alarm in one comparison, for any number of groups.
 pub const ALPHA: f64 = 0.001;
 /// Groups with fewer numbers on a side are not judged: the rank test's
 /// approximation needs as many.
 pub const LEAST: usize = 10;
 
-/// What has become of a group.
+/// How a group has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It takes longer, or more.
@@ -57,7 +56,7 @@ pub struct Row {
     pub p50_before: f64,
     /// The median after.
     pub p50_after: f64,
-    /// By what the numbers have grown, if that can be said.
+    /// The factor by which the numbers have grown, if known.
     pub ratio: Option<Ratio>,
     /// The corrected probability that chance makes a difference like this.
     pub p_numbers: f64,
@@ -72,11 +71,11 @@ pub struct Row {
     pub harm: f64,
     /// How many more fail than would have failed before.
     pub more_failures: f64,
-    /// What is certain.
+    /// The significant changes.
     pub changes: Vec<Change>,
 }
 
-/// Compares all groups. What is certain comes last, the greatest harm at the
+/// Compares all groups. Significant changes come last, the most harmful at the
 /// end.
 pub fn compare(before: &Groups, after: &Groups) -> Vec<Row> {
     let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
@@ -95,7 +94,7 @@ pub fn compare(before: &Groups, after: &Groups) -> Vec<Row> {
         })
         .collect();
     let both = rows.iter().flat_map(|it| [it.p_numbers, it.p_failures]);
-    // What was not judged needs no correction, and costs none.
+    // Groups that were not tested need no correction.
     let both: Vec<_> = both.collect();
     let judged: Vec<_> =
         both.iter().copied().filter(|it| !it.is_nan()).collect();
@@ -125,7 +124,7 @@ pub fn compare(before: &Groups, after: &Groups) -> Vec<Row> {
 }
 
 impl Row {
-    /// Without corrections; NaN stands for what is not judged.
+    /// Without corrections; NaN means not tested.
     fn new(name: &str, before: &[Sample], after: &[Sample]) -> Self {
         let (mut a, mut b) = (numbers(before), numbers(after));
         a.sort_by(f64::total_cmp);

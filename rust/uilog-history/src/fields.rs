@@ -40,11 +40,11 @@ pub enum Value<'a> {
 pub struct Field {
     /// Its name.
     pub name: Cow<'static, str>,
-    /// What it holds.
+    /// The type of its values.
     pub kind: FieldType,
 }
 
-/// All that have a name of their own, and what they are.
+/// All fields with a fixed name, and their descriptions.
 pub const NAMES: [(&str, FieldType, &str); 31] = [
     ("when", FieldType::Time, "when it was logged"),
     ("duration", FieldType::Seconds, "how long it took"),
@@ -107,7 +107,7 @@ impl Field {
     ///
     /// # Errors
     ///
-    /// There is none. The text tells which one may have been meant, or all.
+    /// There is none. The text suggests one, or lists all.
     pub fn named(name: &str) -> Result<Self, String> {
         let name = name.trim();
         let is_option =

@@ -19,7 +19,7 @@ pub const ENDS: [&str; 2] = ["commandfinish", "commandlost"];
 /// How far a zone may be from UTC, in microseconds, and a day.
 const DAY: i64 = 86_400_000_000;
 
-/// What is asked for; what is empty or `None` keeps nothing out.
+/// The filters; empty ones and `None` exclude nothing.
 #[derive(Clone, Debug)]
 pub struct Filters {
     /// When it was logged.
@@ -120,7 +120,7 @@ impl Query {
     pub(crate) fn may_want(&self, line: &[u8]) -> bool {
         let filters = &self.filters;
         let Some(header) = Header::of(line) else {
-            // Whoever has written it may have written anything in any way.
+            // Other programs may format lines in any way.
             return true;
         };
         let is_of_event = filters.events.is_empty()
@@ -196,7 +196,7 @@ impl Query {
     }
 }
 
-/// Whether a line of our own tells of a command that has exited with 0.
+/// Whether a line of uilog's is about a command that has exited with 0.
 fn is_success(header: &Header<'_>, line: &[u8]) -> bool {
     const CODE: &[u8] = b"\"exit_code\":";
     if header.event != b"commandfinish" {
@@ -210,8 +210,9 @@ fn is_success(header: &Header<'_>, line: &[u8]) -> bool {
         && memmem::find(line, b"\"signal\":").is_none()
 }
 
-/// The longest text in all that a glob matches which stands in a line as it
-/// is: within a word, and without anything that JSON may escape.
+/// The longest text that everything which a glob matches contains, and that is
+/// unchanged in a line: within a word, and without characters that JSON may
+/// escape.
 fn literal(glob: &Glob) -> Option<Vec<u8>> {
     let literal = glob.longest_literal();
     let is_plain =

@@ -12,13 +12,13 @@ const EVENT: &[u8] = b",\"event\":\"";
 const TIME: &[u8] = b",\"time\":\"";
 const DURATION: &[u8] = b",\"duration\":";
 
-/// What the beginning of a line tells.
+/// The fields at the beginning of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Header<'a> {
     pub(crate) event: &'a [u8],
     /// RFC 3339.
     pub(crate) time: &'a [u8],
-    /// Seconds, if it is told.
+    /// Seconds, if there is a duration.
     pub(crate) duration: Option<f64>,
 }
 
@@ -46,8 +46,8 @@ impl<'a> Header<'a> {
     }
 }
 
-/// What is before the next quotation mark and what is behind it; none if
-/// something before it is escaped.
+/// The texts before and after the next quotation mark; none if the former
+/// contains an escape.
 #[inline]
 fn until_quote(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr(b'"', text)?;

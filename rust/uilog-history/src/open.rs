@@ -27,8 +27,8 @@ use crate::scan::Source;
 /// Clock ticks in a second: what Linux shows to programs.
 // Linux: USER_HZ
 const TICKS: f64 = 100.0;
-/// By how many seconds a process may be younger than what it has logged: both
-/// times are rounded.
+/// By how many seconds a process may be younger than its log, since both times
+/// are rounded.
 const ROUNDED: f64 = 2.0;
 /// The locks of a repository, below its root.
 // hg: localrepo.wlock, localrepo.lock
@@ -65,9 +65,9 @@ pub struct Open {
     pub held_by_others: Vec<(String, u64)>,
     /// Whether it looks as if it waits for one of those.
     pub waits_for_lock: bool,
-    /// What it has started, with the depth and the process.
+    /// Its descendants, with their depth and process.
     pub children: Vec<(usize, u64, String)>,
-    /// What it says that it does at the moment.
+    /// Its reported phase.
     pub phase: Option<Phase>,
 }
 
@@ -83,7 +83,7 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// What hg has said; `host` is this machine.
+    /// The phase that hg has stored; `host` is this machine.
     fn of(phase: &phase::Phase<'_>, host: &str) -> Self {
         let option = |name: &str| {
             let mut all = phase.options.iter();
@@ -135,7 +135,7 @@ impl Phase {
     }
 }
 
-/// A command's beginning, and the last that was heard of it.
+/// A command's beginning, and the time of its last event.
 #[derive(Clone, Debug)]
 struct Begin {
     open: Open,
@@ -175,7 +175,7 @@ impl Watch {
 
     /// Reads records, each source from its place on.
     pub fn read(&mut self, sources: &[Source], from: &[u64]) -> Problems {
-        // What is to be found is not known before all has been read.
+        // All records must be read before the result is known.
         let query = Query::new(Filters::default());
         let each = |seen: &mut Seen, found: Found<'_>| {
             let record = &found.record;
@@ -191,8 +191,8 @@ impl Watch {
         problems
     }
 
-    /// The commands that run now, the oldest first; `processes` are others of
-    /// which a queue tells that they are hg, whether or not they were recorded.
+    /// The running commands, the oldest first; `processes` are further hg
+    /// processes according to their queues, whether or not they were recorded.
     pub fn commands(&self, processes: &[u64]) -> Vec<Open> {
         let system = Processes::read(&self.host);
         let begun = self.seen.begun.iter();
@@ -261,7 +261,7 @@ impl Seen {
         }
     }
 
-    /// Keeps only what has begun and has not ended.
+    /// Keeps only commands that have begun and not ended.
     fn forget_ended(&mut self) {
         let Self {
             begun,
@@ -273,7 +273,7 @@ impl Seen {
     }
 }
 
-/// What /proc tells of processes.
+/// The processes in /proc.
 #[derive(Debug, Default)]
 struct Processes {
     /// Children by their parents.
@@ -321,7 +321,7 @@ impl Processes {
         processes
     }
 
-    /// The rest of what is known of a command; none if it has ended, even if
+    /// Completes the facts about a command; none if it has ended, even if
     /// another process has its number now.
     fn complete(&self, mut open: Open, heard: i64) -> Option<Open> {
         let stat = stat(open.pid)?;
@@ -337,7 +337,7 @@ impl Processes {
         Some(open)
     }
 
-    /// A command that no record tells of; none if the process runs none.
+    /// A command without a record; none if the process runs none.
     fn unrecorded(&self, pid: u64) -> Option<Open> {
         let stat = stat(pid)?;
         let hg = running_hg::of(u32::try_from(pid).ok()?)?;
@@ -358,7 +358,7 @@ impl Processes {
         Some(open)
     }
 
-    /// Adds what the system tells of a process.
+    /// Adds the system's facts about a process.
     fn look_at(&self, open: &mut Open, stat: &Stat) {
         open.state = state(stat.state);
         if !open.root.is_empty() {
@@ -375,7 +375,7 @@ impl Processes {
             }
         }
         self.add_children(open.pid, 0, &mut open.children);
-        // An hg that says what it does need not be guessed at.
+        // If hg reports its phase, nothing has to be guessed.
         open.waits_for_lock = match &open.phase {
             Some(phase) => phase.kind == "lock",
             None => {

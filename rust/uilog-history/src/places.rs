@@ -17,7 +17,7 @@ use uilog_sinks::template::Template;
 use crate::blackbox;
 use crate::scan::Source;
 
-/// The ending of files with records, in a directory that somebody names.
+/// The suffix of files with records, in a directory that a user names.
 const ENDING: &str = ".jsonl";
 
 /// The blackbox in a repository, below its root.
@@ -55,9 +55,8 @@ pub fn of_repository(root: &Path) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// The files that a path stands for: itself; of a repository its blackbox; of
-/// another directory the files in it that end with `.jsonl`, and their old
-/// ones.
+/// The files of a path: the file itself; the blackbox of a repository; the
+/// files of another directory that end with `.jsonl`, and their rotated files.
 pub fn of_path(path: &Path) -> Vec<PathBuf> {
     if let Some(blackbox) = of_repository(path) {
         return vec![blackbox];
@@ -88,7 +87,7 @@ fn is_of_records(name: &str) -> bool {
     base.ends_with(ENDING)
 }
 
-/// What has been opened.
+/// The opened files.
 #[derive(Debug, Default)]
 pub struct Opened {
     /// Texts with records.
@@ -99,9 +98,9 @@ pub struct Opened {
     pub blackboxes: u64,
 }
 
-/// Opens files, each once, whatever its names. What has gone meanwhile was
-/// rotated away, and is no problem. `format` tells how blackboxes write dates;
-/// without it, they are left out.
+/// Opens files, each once, whatever its names are. Files that have disappeared
+/// were rotated, which is no problem. `format` is the date format of
+/// blackboxes; without it, they are left out.
 pub fn open(
     paths: impl IntoIterator<Item = PathBuf>,
     format: Option<&DateFormat>,

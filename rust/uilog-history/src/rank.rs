@@ -98,8 +98,7 @@ fn thinned(numbers: Vec<f64>) -> Vec<f64> {
     parts.map(|part| quantile(&numbers, part)).collect()
 }
 
-/// The number below which a part of sorted numbers lies, between two of them
-/// if need be; 0 of none.
+/// The quantile of sorted numbers, interpolated if needed; 0 if there are none.
 pub fn quantile(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return 0.0;

@@ -211,8 +211,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The command's name: as the record has it, else what is left of the
-    /// command line.
+    /// The command's name: the record's, else from the command line.
     pub fn command(&self) -> &str {
         let process = &self.process;
         if !process.command.0.is_empty() {
@@ -247,8 +246,8 @@ impl<'a> Record<'a> {
         self.hook.as_ref().map_or("", |it| it.name.as_str())
     }
 
-    /// Whether it tells of something that has failed: a command, or a hook
-    /// that has refused one.
+    /// Whether it is about a failure: of a command, or by a hook that has
+    /// refused one.
     pub fn is_failure(&self) -> bool {
         let process = &self.process;
         let command = process.command.as_str();
@@ -296,8 +295,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Why it failed, in the words of whoever failed; empty if nobody has
-    /// said so.
+    /// Why it failed, as logged; empty if unknown.
     pub fn error(&self) -> &str {
         for name in ["error", "exception_message"] {
             if !self.text(name).is_empty() {

@@ -29,7 +29,7 @@ use crate::record::Unreadable;
 const BLOCK: u64 = 1 << 20;
 /// How much more is read if the last line of a block goes on.
 const MORE: usize = 64 << 10;
-/// How much is read of a file to tell what it is.
+/// How many bytes of a file are read to recognize its kind.
 const FIRST: usize = 4 << 10;
 /// A line that is longer is damaged: a message has 10 MB at most.
 const MAX_LINE: usize = 64 << 20;
@@ -128,7 +128,7 @@ impl Source {
         Some((metadata.dev(), metadata.ino()))
     }
 
-    /// Appends what is at a place, `len` bytes or as many as there are.
+    /// Appends up to `len` bytes at a position.
     fn read(&self, at: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
         match &self.text {
             Text::Memory(text) => {
@@ -144,7 +144,7 @@ impl Source {
                 while filled < out.len() {
                     let place = at + (filled - before) as u64;
                     match file.read_at(&mut out[filled..], place) {
-                        // Somebody has cut it off.
+                        // The file was truncated.
                         Ok(0) => break,
                         Ok(more) => filled += more,
                         Err(error)
@@ -218,8 +218,8 @@ struct Block {
     end: u64,
 }
 
-/// Calls `each` with every record that is wanted. Each thread has a state of
-/// its own, and all are returned.
+/// Calls `each` with every wanted record. Each thread has its own state; all
+/// are returned.
 pub fn scan<S: Default + Send>(
     sources: &[Source],
     query: &Query,

@@ -71,11 +71,11 @@ const GROUPS: [&str; 15] = [
 ];
 
 impl By {
-    /// What has this name.
+    /// The group of this name.
     ///
     /// # Errors
     ///
-    /// Nothing has; the text tells what may have been meant.
+    /// There is none; the text has a suggestion.
     pub fn named(name: &str) -> Result<Self, String> {
         let field = match name.trim() {
             "hour" => return Ok(Self::Calendar(Calendar::Hour)),
@@ -126,7 +126,7 @@ impl By {
     }
 }
 
-/// What is looked at of each record.
+/// The values that are read from each record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// By what records are grouped: one or more.
@@ -160,7 +160,7 @@ pub struct Sample {
     time: i64,
     /// The number, if it is known.
     pub number: Option<f64>,
-    /// Whether it tells of a failure.
+    /// Whether it is a failure.
     pub is_failure: bool,
 }
 
@@ -218,7 +218,7 @@ pub fn group(
     (groups, problems)
 }
 
-/// What is said of a group.
+/// The statistics of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// The group.
@@ -271,7 +271,7 @@ pub fn numbers(samples: &[Sample]) -> Vec<f64> {
     samples.iter().filter_map(|it| it.number).collect()
 }
 
-/// What is said of each group; the greatest total last, or in the order of
+/// The statistics of each group; the greatest total last, or in the order of
 /// the calendar.
 pub fn rows(groups: &Groups, question: &Question) -> Vec<Row> {
     let times = || groups.values().flatten().map(|it| it.time);

@@ -14,7 +14,7 @@ const SLACK: i64 = 20_000;
 /// What a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
-    /// Whatever has started the trace, of which no record tells.
+    /// A program that has started the trace, without a record.
     Outside,
     /// A command.
     Command,
@@ -27,7 +27,7 @@ pub enum NodeKind {
 /// Something that took time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// What it is.
+    /// Its kind.
     pub kind: NodeKind,
     /// In words.
     pub name: String,
@@ -35,10 +35,10 @@ pub struct Span {
     pub host: String,
     /// When it began, in microseconds since 1970.
     pub start: i64,
-    /// When it ended; of a command that still runs, or that ended in silence,
-    /// when it was last heard of.
+    /// When it ended; for a command that still runs, or without an end, the
+    /// time of its last event.
     pub end: i64,
-    /// Whether nobody has told its end.
+    /// Whether its end was not logged.
     pub is_open: bool,
     /// Whether it has failed.
     pub is_failure: bool,
@@ -124,7 +124,7 @@ impl Builder {
                 let name = format!("hook {}", record.hook());
                 self.put(span(NodeKind::Hook, name));
             }
-            // What it adds up is told apart as well.
+            // Its parts have their own events.
             "uiblocked" => {}
             event if seconds > 0.0 => {
                 let detail = ["peer", "url", "lock", "what", "phase", "hook"]
@@ -157,7 +157,7 @@ impl Builder {
         }
     }
 
-    /// The beginning of a span, of which the end may have been told.
+    /// The beginning of a span, whose end may have been logged.
     fn open(&mut self, span: Span) {
         if !span.id.is_empty() && !self.by_id.contains_key(&span.id) {
             self.put(span);
@@ -200,8 +200,8 @@ impl Builder {
         trace
     }
 
-    /// Adds spans of which no record tells: those of CI jobs, and others that
-    /// have started more than one command.
+    /// Adds spans without records: those of CI jobs, and others that have
+    /// started more than one command.
     fn add_outsiders(&mut self) {
         let mut outside: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, span) in self.spans.iter().enumerate() {
@@ -287,7 +287,8 @@ impl Trace {
             let span = &self.spans[part];
             let from = span.start.max(start);
             let to = span.end.min(cursor);
-            // What ran beside something that took longer has cost nothing.
+            // A span that ran at the same time as a longer one has cost
+            // nothing.
             let is_beside = cursor < end && span.end > cursor + SLACK;
             if to <= from || is_beside {
                 continue;

@@ -13,7 +13,7 @@ pub enum FaultKind {
     Recursion,
     /// A peer that did not end by itself when it was closed.
     Peer,
-    /// A log file that could not be rotated, or whose lines lack something.
+    /// A log file that could not be rotated, or with incomplete lines.
     LogFile,
     /// A fault of our own.
     Internal,

@@ -27,10 +27,10 @@ use uilog_sys::spawn::Stdio;
 
 /// Where it finds programs.
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";
-/// What it gets of its starter's environment: where this user's files are. It
-/// reads the configuration there for queues of unknown origin, and looks for
-/// queues. Nothing else serves others; and whoever ends all processes with a
-/// job's variables, as Jenkins does, finds none of them.
+/// The inherited variables: the directories of this user's files. The agent
+/// reads the configuration there for queues of unknown origin, and scans for
+/// queues. Other variables are not needed; and programs that kill all processes
+/// with a job's variables, as Jenkins does, do not find the agent.
 const INHERITED: [&[u8]; 5] = [
     b"HGRCPATH",
     b"HOME",
@@ -39,10 +39,10 @@ const INHERITED: [&[u8]; 5] = [
     b"XDG_STATE_HOME",
 ];
 
-/// Starts an agent in a runtime directory, by this program, unless there is
-/// one or somebody else is just starting it; whether it has. The agent believes
-/// what the queue of that name says of sinks: it is the caller's own. It is at
-/// home where this environment, a block, says.
+/// Starts an agent in a runtime directory, with this program, unless one runs
+/// or is being started; returns whether it did. The agent trusts the queue of
+/// that name, which is the caller's own. The environment, a block, determines
+/// its home.
 ///
 /// # Errors
 ///
@@ -97,8 +97,8 @@ pub(crate) fn check_program(program: &Path) -> Result<(), String> {
         .map_err(|errno| format!("cannot run {}: {errno}", program.display()))
 }
 
-/// The lock of whoever starts an agent; none if somebody has it, who is about
-/// to look into every queue.
+/// The lock for starting an agent; none if another process has it, which is
+/// about to scan all queues.
 fn lock(dir: &OwnDir) -> io::Result<Option<File>> {
     let names = AgentNames::new(&agent_address::namespaces()?);
     let file = dir.open_or_create(&names.lock, OFlag::O_RDWR, 0o600)?;

@@ -17,7 +17,7 @@ const MAX_BOUND: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long to sleep before the first look, and before those after a while.
 const FIRST_STEP: Duration = Duration::from_micros(500);
 const LAST_STEP: Duration = Duration::from_millis(10);
-/// How often whoever delivers is asked again: it may have died.
+/// How often to wake the delivering process again, which may have died.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the configurations say for which something was logged.
@@ -30,8 +30,8 @@ pub(crate) struct WaitLimit {
 }
 
 impl WaitLimit {
-    /// Something has been logged; `has_collector` says whether a collector is
-    /// among those whom it is for.
+    /// An event was logged; `has_collector` says whether one of its sinks is a
+    /// collector.
     pub(crate) fn note(&mut self, setting: BeforeExit, has_collector: bool) {
         match setting {
             BeforeExit::Auto => self.is_auto |= has_collector,
@@ -40,7 +40,7 @@ impl WaitLimit {
     }
 }
 
-/// Where a process stands: whether the place that it runs in ends with it.
+/// Whether a process's namespace ends with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NamespaceRole {
     pid: u32,
@@ -63,7 +63,7 @@ impl NamespaceRole {
     }
 }
 
-/// A wait that goes on.
+/// A wait in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct ExitWait {
     deadline: Instant,
@@ -74,7 +74,7 @@ pub struct ExitWait {
 }
 
 impl ExitWait {
-    /// The wait that is wanted, if any is.
+    /// Begins the configured wait, if any.
     pub(crate) fn begin(
         wanted: WaitLimit,
         standing: NamespaceRole,
@@ -94,7 +94,7 @@ impl ExitWait {
         })
     }
 
-    /// For how long this goes on at most.
+    /// The remaining time.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

@@ -20,7 +20,7 @@ use uilog_sys::shared_word::SharedWord;
 /// The environment variable by which the inner one finds the word.
 pub const RUN_VARIABLE: &str = "UILOG_RUN";
 
-/// What stands before the path if another process works for the command.
+/// The prefix of the path if another process works for the command.
 const SERVED: &str = "chg:";
 
 /// How many numbers of the session's events the outer one may use.
@@ -32,7 +32,7 @@ const CLAIMED: u32 = 1;
 const OUTER_BEGAN: u32 = 1 << 1;
 /// The inner one has logged the beginning.
 const INNER_BEGAN: u32 = 1 << 2;
-/// Somebody has logged the end, or is about to.
+/// The end was logged, or is about to be.
 const ENDED: u32 = 1 << 3;
 
 /// The outer one's view.
@@ -51,13 +51,12 @@ pub struct ToLog {
 }
 
 impl OuterClaim {
-    /// Creates the word; `parent` is the session around this one, and
-    /// `has_blackbox` tells whether a blackbox is among what the outer one
-    /// logs to.
+    /// Creates the word; `parent` is the enclosing session, and `has_blackbox`
+    /// says whether the outer process logs to a blackbox.
     ///
     /// # Errors
     ///
-    /// The system has no memory or no descriptor to give.
+    /// There is no memory or no free descriptor.
     pub fn new(
         session: SessionId,
         parent: Option<SessionId>,
@@ -91,8 +90,8 @@ impl OuterClaim {
         self.word.set_if_zero(OUTER_BEGAN)
     }
 
-    /// When the command has ended: what is left to be logged. That of an
-    /// inner one that was killed, too.
+    /// When the command has ended: the events that are still to be logged, also
+    /// for an inner process that was killed.
     pub fn end(&self) -> ToLog {
         let before = self.word.set(OUTER_BEGAN | ENDED);
         let began = OUTER_BEGAN | INNER_BEGAN;
@@ -110,17 +109,16 @@ pub struct InnerClaim {
     word: SharedWord,
     /// The session that both use.
     pub session: SessionId,
-    /// The session around it.
+    /// The enclosing session.
     pub parent: Option<SessionId>,
     /// Whether the outer one writes a blackbox, too.
     pub has_blackbox: bool,
 }
 
 impl InnerClaim {
-    /// Says that this process logs what `variable` is about, if that is so:
-    /// it is the one that the outer one has started, or, where the variable
-    /// says so, works for that. `is_worker` tells that this process works for
-    /// somebody else.
+    /// Claims the command of `variable` for this process, if it is the one that
+    /// the outer process has started, or, if the variable says so, works for
+    /// that. `is_worker` says that this process works for another one.
     pub fn claim(variable: &[u8], is_worker: bool) -> Option<Self> {
         let (path, is_served) = match variable.strip_prefix(SERVED.as_bytes()) {
             Some(path) => (path, true),

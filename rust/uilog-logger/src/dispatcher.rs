@@ -50,17 +50,17 @@ use crate::installation::Programs;
 
 /// How long `hg debuguilog` waits for the dispatcher.
 const PROBE_BOUND: Duration = Duration::from_secs(5);
-/// When hg ends, a dispatcher that replaces one that did nothing is given
-/// this long to take its first job.
+/// When hg ends, a dispatcher that replaces one that did nothing has so long to
+/// claim its first job.
 const BARREN_GRACE: Duration = Duration::from_millis(20);
-/// How often whoever waits for a verdict looks for it.
+/// How often to check for a verdict.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
-/// ... and how often it looks whether the dispatcher still runs.
+/// How often to check whether the dispatcher still runs.
 const LOOK_STEP: Duration = Duration::from_millis(50);
-/// How many dispatchers in a row may die without taking a single job.
+/// How many dispatchers in a row may die without claiming a job.
 const MAX_BARREN: u32 = 3;
 
-/// What a page of counters needs to be found again: whose it is.
+/// The facts by which a counter page is found again: its owner.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// hg's environment, as a block.
@@ -73,19 +73,19 @@ pub struct Owner<'a> {
 #[derive(Debug)]
 pub struct Dispatcher {
     programs: Programs,
-    /// There may be records: the next dispatcher must take them.
+    /// There may be records, so the next dispatcher must support them.
     has_records: bool,
-    /// Another dispatcher, for records that came when one for scripts alone was
-    /// serving already. All later records are for it, too.
+    /// Another dispatcher, for records that came when one for scripts only was
+    /// serving already. All later records go to it, too.
     for_records: Option<Box<Dispatcher>>,
     hg: Vec<u8>,
     link: Option<Link>,
     backoff: Backoff,
     starts: u64,
     barren: u32,
-    /// The page of a dispatcher that has been given up.
+    /// The page of an abandoned dispatcher.
     given_up: Option<String>,
-    /// Why there is no page, until somebody has asked.
+    /// Why there is no page, until this was fetched.
     no_page: Option<String>,
     has_lacked_page: bool,
 }
@@ -95,9 +95,9 @@ pub struct Dispatcher {
 pub struct Status {
     /// Its process id.
     pub pid: i32,
-    /// Jobs given to it.
+    /// The number of its jobs.
     pub jobs: u64,
-    /// What it has done.
+    /// Its progress.
     pub progress: Progress,
     /// Memory of the queue, in bytes.
     pub queue_bytes: u64,
@@ -133,7 +133,7 @@ impl Dispatcher {
         &self.programs
     }
 
-    /// Tells that there may be records from now on.
+    /// Notes that records may follow.
     pub fn expect_records(&mut self) {
         self.has_records = true;
     }
@@ -152,7 +152,7 @@ impl Dispatcher {
         agent_start::check_program(all).map(|()| (all.clone(), false))
     }
 
-    /// hg's executable, as it was told.
+    /// hg's executable.
     pub(crate) fn hg(&self) -> &[u8] {
         &self.hg
     }
@@ -163,7 +163,7 @@ impl Dispatcher {
         self.starts + others
     }
 
-    /// Tells where hg's executable is.
+    /// Sets hg's executable.
     pub fn set_hg(&mut self, hg: &[u8]) {
         if self.hg != hg {
             self.hg = hg.to_vec();
@@ -248,19 +248,19 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Starts the dispatcher if none runs, for a job that will come. Should
-    /// that fail, the job will be told.
+    /// Starts the dispatcher if none runs, for a job that will follow. If that
+    /// fails, the job gets the error.
     pub fn prepare(&mut self, settings: &Settings, owner: Owner<'_>) {
         if self.link.is_none() {
             let _ = self.open(settings, Start::NoWait, Some(owner));
         }
     }
 
-    /// Hands over a job, without waiting for anything.
+    /// Appends a job, without waiting.
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     pub fn send(&mut self, parts: &JobParts<'_>) -> Result<(), Loss> {
         let events = parts.events();
         let lost = |reason: String| Loss { events, reason };
@@ -291,8 +291,8 @@ impl Dispatcher {
         let appended = link.sent.append(&mut link.queue, parts, &self.hg);
         if let Err(error) = appended {
             if error.kind() != io::ErrorKind::StorageFull {
-                // The dispatcher still runs what it has; the next event gets
-                // another one, with a queue that may have more luck.
+                // The dispatcher still runs its jobs; the next event gets
+                // another one, with a new queue.
                 link.set_untold(0);
                 self.link = None;
             }
@@ -305,11 +305,11 @@ impl Dispatcher {
         }
     }
 
-    /// The command has ended that the caller knows as `id`, if its beginning
-    /// was handed over.
+    /// The command that the caller calls `id` has ended, if its beginning was
+    /// appended.
     pub(crate) fn end_command(&mut self, id: u64) {
         if let Some(link) = self.link_of_command() {
-            // If it cannot be written, the process may be said to be killed.
+            // If it cannot be written, the process may be reported as killed.
             let _ = link.queue.end(id);
         }
     }
@@ -381,7 +381,7 @@ impl Dispatcher {
                 program.display()
             )),
             Err(PageError::NoPlace(problem)) => {
-                // Without any queue something else is wrong.
+                // Without any queue there is another problem.
                 let queue = Queue::without_page(max_bytes)?;
                 if !self.has_lacked_page {
                     self.no_page = Some(problem);
@@ -414,16 +414,16 @@ impl Dispatcher {
         self.no_page.take().or(others)
     }
 
-    /// The page of the dispatcher that has just been given up: whoever finds it
-    /// counts the same losses, unless the journal says that it has them.
+    /// The page of the dispatcher that was just given up: a finder counts the
+    /// same losses, unless the journal has them.
     pub fn take_given_up(&mut self) -> Option<String> {
         let others = self.for_records.as_mut();
         let given_up = self.given_up.take();
         given_up.or_else(|| others?.take_given_up())
     }
 
-    /// Tells whoever finds the page of how many lost events the journal has not
-    /// been told, should this process be killed.
+    /// Stores how many lost events are not in the journal, for a finder of the
+    /// page, if this process is killed.
     pub fn set_untold(&mut self, events: u64) {
         if let Some(link) = &mut self.link {
             link.set_untold(events);
@@ -432,12 +432,12 @@ impl Dispatcher {
         }
     }
 
-    /// Waits until it is known what has become of every job, but not longer
-    /// than `bound`; whether it is. For whoever has the time: hg never has.
+    /// Waits until the result of every job is known, but at most `bound`;
+    /// returns whether it is. Never called by hg.
     ///
     /// # Errors
     ///
-    /// What has been lost because no dispatcher could be kept running.
+    /// What was lost because no dispatcher could be kept running.
     pub fn await_verdict(&mut self, bound: Duration) -> Result<bool, Loss> {
         let deadline = Instant::now() + bound;
         let mut look_at = Instant::now() + LOOK_STEP;
@@ -485,12 +485,12 @@ impl Dispatcher {
             || is_for_all && progress.running() > 0
     }
 
-    /// Asks the dispatcher to deliver at once what has been appended, and to
-    /// say when that is done. One that has died is replaced.
+    /// Asks the dispatcher to deliver everything at once, and to answer when
+    /// that is done. A dead one is replaced.
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     pub(crate) fn ask_for_delivery(&mut self) -> Result<(), Loss> {
         let Some(link) = self.link.as_ref().filter(|it| it.is_intact()) else {
             return Ok(());
@@ -514,12 +514,12 @@ impl Dispatcher {
         link.queue.delivery()
     }
 
-    /// The last look at the dispatcher, when hg ends in the ordinary way: if
-    /// it has died with jobs waiting, nobody else will notice.
+    /// The last check of the dispatcher, at an ordinary end of hg: if it has
+    /// died with jobs waiting, no other process will notice.
     ///
     /// # Errors
     ///
-    /// What has been lost, and why.
+    /// What was lost, and why.
     pub fn finish(&mut self) -> Result<(), Loss> {
         let own = self.finish_own();
         let others = match &mut self.for_records {
@@ -542,8 +542,8 @@ impl Dispatcher {
         if !link.is_intact() {
             return Ok(());
         }
-        // One that follows one that did nothing gets a moment to show that
-        // it does better; whoever works as it should costs no wait.
+        // After a dispatcher that did nothing, the next one gets a moment to
+        // begin; one that works costs no wait.
         let deadline = Instant::now() + BARREN_GRACE;
         while link.is_served() {
             let is_doubtful = self.barren > 0 && link.is_barren();
@@ -564,15 +564,15 @@ impl Dispatcher {
         let Some(mut link) = self.link.take() else {
             return Ok(());
         };
-        // Whoever finds the page must not count what this process will tell.
+        // A finder of the page must not count what this process will report.
         link.set_untold(0);
         let progress = link.progress();
-        // What it had taken but not started counts here, too: its successor
-        // accounts for that.
+        // Jobs that it had claimed but not started count, too: its successor
+        // accounts for them.
         let undone =
             link.queue.committed().jobs.saturating_sub(progress.done());
         let untold = progress.untold();
-        // Somebody must be there who sees how this process ends.
+        // A dispatcher must see how this process ends.
         let has_open = link.queue.has_open();
         if undone + untold == 0 && !has_open {
             link.remove_page();
@@ -580,7 +580,7 @@ impl Dispatcher {
         }
         self.given_up = link.path.as_deref().and_then(page::id_of);
         if undone == 0 && untold > 0 {
-            // All have been dealt with, but of some nobody has told.
+            // All jobs are done, but some losses were not reported.
             let failure = link.queue.last_failure().ok().flatten();
             let failure = failure.unwrap_or_default();
             return Err(Loss {
@@ -597,7 +597,7 @@ impl Dispatcher {
         };
         let refused_by = progress.refused_by;
         if link.is_for_scripts && (refused_by != 0 || link.is_barren()) {
-            // Whatever is wrong with it: there is another program.
+            // The other program is used, whatever is wrong with this one.
             self.programs.scripts = None;
         }
         if refused_by != 0 {
@@ -644,8 +644,8 @@ struct Queue {
     writer: Writer,
     /// How many dispatchers have begun to serve it.
     begun: u64,
-    /// Its page, for the dispatcher that is to be started; the writer's if that
-    /// has no name.
+    /// The page for the dispatcher that will be started; the writer's if it has
+    /// no name.
     readers: Option<File>,
     /// Where the page is.
     path: Option<PathBuf>,
@@ -714,7 +714,8 @@ impl Queue {
 /// A running dispatcher and the queue to it.
 #[derive(Debug)]
 struct Link {
-    /// Dropped first: after that a forked child would keep the descriptors.
+    /// Dropped first, because afterwards a forked child would keep the
+    /// descriptors.
     _guards: Vec<CloseInChild>,
     socket: Bound<UnixStream>,
     queue: Bound<Writer>,
@@ -794,7 +795,7 @@ impl Link {
         Ok((ours, process.pid))
     }
 
-    /// Says in the page of how many lost events this process has not told.
+    /// Stores in the page how many lost events this process has not reported.
     fn set_untold(&mut self, events: u64) {
         if self.queue.untold() != events && self.is_intact() {
             // If it cannot, they are lost in silence if it is killed.
@@ -821,7 +822,7 @@ impl Link {
         self.queue.progress().unwrap_or_default()
     }
 
-    /// Whether this dispatcher has not taken a single job yet.
+    /// Whether this dispatcher has not claimed a job yet.
     fn is_barren(&self) -> bool {
         self.progress().taken == self.taken_at_start
     }
@@ -837,7 +838,7 @@ impl Link {
         }
     }
 
-    /// Wakes the dispatcher; `false` if there is none any more.
+    /// Wakes the dispatcher; `false` if it has ended.
     fn ring(&self) -> bool {
         let sent = socket::send(self.socket.as_raw_fd(), &DOORBELL, SEND_FLAGS);
         match sent {

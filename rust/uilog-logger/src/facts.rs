@@ -10,20 +10,20 @@ use uilog_event::trace::Context;
 use uilog_event::trace::TraceVariables;
 use uilog_event::user;
 
-/// What the environment says, looked up once for as long as it stays the same.
+/// Facts in the environment, cached until it changes.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// The environment but for `TRACEPARENT`, which changes with each command.
     pub(crate) lasting: Vec<u8>,
     /// The value of `TRACEPARENT`, if it is there.
     pub(crate) traceparent: Option<Vec<u8>>,
-    /// The value of `TRACESTATE`, which goes with `TRACEPARENT`.
+    /// The value of `TRACESTATE`, which belongs to `TRACEPARENT`.
     state: Option<Vec<u8>>,
     /// What `uilog run` says.
     run: Option<Vec<u8>>,
-    /// The session in whose script this process runs.
+    /// The session of the script in which this process runs.
     pub(crate) parent: Option<SessionId>,
-    /// How many scripts are around this process.
+    /// The nesting depth in scripts.
     pub(crate) depth: u32,
     /// The login name.
     pub(crate) user: Option<Vec<u8>>,
@@ -32,7 +32,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Looks up what a changed environment says.
+    /// Reads a changed environment.
     pub(crate) fn update(&mut self, environment: &[u8]) {
         let (lasting, traceparent) = trace::split(environment);
         self.traceparent = traceparent.map(<[u8]>::to_vec);
@@ -63,7 +63,7 @@ impl Facts {
         self.state.as_deref().filter(|_| given.id == trace.id)
     }
 
-    /// What it says of traces.
+    /// The trace variables in it.
     pub(crate) fn said(&self) -> TraceVariables<'_> {
         TraceVariables {
             traceparent: self.traceparent.as_deref(),

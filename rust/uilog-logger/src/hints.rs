@@ -23,7 +23,7 @@ type Items = [(Vec<u8>, Vec<u8>)];
 /// Events of our own, which [`events::KNOWN`] may not list.
 const OWN_EVENTS: [&str; 3] = ["hookrefused", "peerclose", "userwait"];
 
-/// Looks at the two sections.
+/// Checks the two sections.
 pub fn of(uilog: &Items, scripts: &Items) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (name, value) in uilog {

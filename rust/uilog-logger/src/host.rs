@@ -1,8 +1,8 @@
 //! What a process keeps for all its events: the session, the running spans, the
 //! connections to the dispatcher and the agent, and the counts of losses.
 //!
-//! It completes an event and forwards what sinks put into their [`Outbox`].
-//! Must not know Python, or which sinks there are. Nothing here blocks.
+//! It fills in an event, and sends what a sink wants done about it. Must not
+//! know which sinks a ui has, or Python. Nothing here blocks.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -52,29 +52,29 @@ use crate::dispatcher::Dispatcher;
 use crate::dispatcher::Owner;
 use crate::facts::Facts;
 use crate::installation::Programs;
-use crate::outbox::Outbox;
 use crate::record_queue::NotQueued;
 use crate::record_queue::RecordQueue;
+use crate::sinks::records::StructuredSinks;
 
-/// How deep scripts may be nested: a script that runs hg, whose events run
-/// the script, is a mistake that would never end.
+/// Maximum nesting depth of scripts: a script that runs hg, whose events run
+/// the script, would never end.
 const MAX_NESTING: u32 = 5;
 
-/// How many recent problems are kept to be shown.
+/// Maximum number of recent problems.
 const MAX_RECENT: usize = 16;
 
-/// How many causes of losses are told apart.
+/// Maximum number of different causes of losses.
 const MAX_CAUSES: usize = 16;
 /// What all others are called.
 const OTHER_CAUSES: &str = "other causes";
 
-/// The journal gets no more than a line in this time, unless the number of
-/// lost events doubles.
+/// The journal gets at most one line in this time, unless the number of lost
+/// events doubles.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// When hg ends, those who append to the journal get this long. They need a
-/// hundredth of it, unless the home directory does not answer; then they go on
-/// alone.
+/// When hg ends, children that append to the journal have so long. They need a
+/// hundredth of it, unless the home directory does not answer; then they
+/// continue alone.
 const APPEND_GRACE: Duration = Duration::from_millis(200);
 /// The same where hg is the first process of its namespace: with it all end.
 const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
@@ -82,20 +82,19 @@ const FIRST_PROCESS_GRACE: Duration = Duration::from_secs(1);
 /// How deep events may be logged while one is being logged.
 const MAX_DEPTH: u32 = 4;
 
-/// What has become of the events that the dispatcher was given.
+/// The result of the events that the dispatcher got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every script has been started, and every sink has taken its record or
-    /// keeps it in a spool.
+    /// Every script has been started, and every sink has delivered or spooled
+    /// its record.
     Taken,
-    /// Some have been lost, the last one for this reason. The journal has been
-    /// told.
+    /// Some were lost, the last one for this reason. The journal has it.
     Lost(String),
     /// It is not known yet.
     Open,
 }
 
-/// An event as the caller gives it.
+/// An event as passed in by the caller.
 #[derive(Debug)]
 pub struct Draft<'a> {
     /// The event's name.
@@ -114,7 +113,7 @@ pub struct Draft<'a> {
     pub pid: Option<u32>,
 }
 
-/// What a process keeps for all its events.
+/// The state of a process for all its events.
 #[derive(Debug)]
 pub struct Host {
     /// The process that all this belongs to.
@@ -137,7 +136,7 @@ pub struct Host {
     umask: Option<u32>,
     /// The commands and hooks that run.
     spans: Spans,
-    /// What they do at the moment that may take long, the innermost last.
+    /// The phases that may take long, the innermost last.
     phases: Vec<Vec<u8>>,
     /// How many commands of this session have got a span.
     begun: u64,
@@ -151,7 +150,7 @@ pub struct Host {
     hg_version: Option<Vec<u8>>,
     /// The program that events are about, if that is not hg's executable.
     program: Option<Program<'static>>,
-    /// The root of the repository that hg has told of last, and what it knows.
+    /// The root of the last repository that hg has set, and the facts about it.
     repository: (Vec<u8>, Repository<'static>),
     counters: Counters,
     /// Why deliveries were lost, and how many for each of these reasons.
@@ -160,7 +159,7 @@ pub struct Host {
     unseen: usize,
     /// How many failures of the dispatcher have been shown.
     seen_failures: u64,
-    /// Losses that the journal has been told of, and when.
+    /// The number of losses in the journal, and the time of the last report.
     journaled: u64,
     journaled_at: Option<Instant>,
     /// Why the last of the others were lost.
@@ -205,10 +204,10 @@ impl Host {
         }
     }
 
-    /// Tells that hg's environment is now `environment`, a block of
-    /// `NAME=value`, each followed by NUL.
+    /// Sets hg's environment to `environment`, a block of `NAME=value`, each
+    /// followed by NUL.
     ///
-    /// In a forked child this begins a session of the child's own.
+    /// In a forked child this begins a new session.
     pub fn enter(&mut self, environment: &mut Vec<u8>) {
         if self.owner != std::process::id() {
             let parent = (self.seq > 0).then_some(self.session);
@@ -235,9 +234,9 @@ impl Host {
         self.parent = self.parent.or(around);
     }
 
-    /// Tells that this process was forked to run a command for somebody whose
-    /// environment it has got, as chg's are: the session around it is that
-    /// somebody's, and not the one of the process that has forked it.
+    /// Notes that this process was forked to run a command for a client whose
+    /// environment it has, as with chg: the parent session is the client's, and
+    /// not that of the process that has forked it.
     pub fn belong_to_client(&mut self) {
         if !self.is_adopted {
             let around = self.facts.parent;
@@ -245,15 +244,15 @@ impl Host {
         }
     }
 
-    /// Tells that this process has been forked by the one that all this
-    /// belonged to, and does its work from now on: the same session goes on.
+    /// Notes that this process was forked by the owner of all this, and
+    /// continues its work: in the same session.
     pub fn take_over(&mut self) {
         self.owner = std::process::id();
         self.spans.take_over();
     }
 
-    /// Goes on with a session that somebody else has begun, within `parent`;
-    /// the events up to the number `used` may be somebody else's.
+    /// Continues a session that another process has begun, within `parent`;
+    /// events up to the number `used` may belong to that process.
     pub fn adopt(
         &mut self,
         session: SessionId,
@@ -267,21 +266,20 @@ impl Host {
         self.is_adopted = true;
     }
 
-    /// Tells that a command is to run inside of what runs in this thread, up
-    /// to [`Self::leave_command`].
+    /// Notes that a command will run within this thread's current one, up to
+    /// [`Self::leave_command`].
     pub fn enter_command(&mut self, is_served: bool) {
         self.spans.enter(is_served);
     }
 
-    /// Tells that the command that was entered last is over, however it has
-    /// ended.
+    /// Notes that the command that was entered last has ended, in whatever way.
     pub fn leave_command(&mut self) {
         let noted = self.spans.leave();
         self.end_noted(noted);
     }
 
-    /// Tells that a command begins, and in which repository: what is logged
-    /// through a ui without one, such as the command's end, belongs there.
+    /// Notes that a command begins, and its repository: events of a ui without
+    /// one, such as the command's end, belong there.
     pub fn begin_command(&mut self, root: Option<&[u8]>) {
         (self.repository.1.head, self.repository.1.revision) = (None, None);
         // What hg has used before its first command, it has used for that.
@@ -294,10 +292,10 @@ impl Host {
     }
 
     /// Begins the span of this thread's innermost command, which lasts until
-    /// [`Self::end_command`]; `None` if it has one. One that has ended gets
-    /// another only if it `is_new`.
+    /// [`Self::end_command`]; `None` if it has one. A command that has ended
+    /// gets another span only if it `is_new`.
     ///
-    /// `owns_environment` tells that the caller puts the span into
+    /// `owns_environment` says that the caller puts the span into
     /// `TRACEPARENT`, which other threads leave alone.
     pub fn begin_span(
         &mut self,
@@ -335,14 +333,14 @@ impl Host {
         trace
     }
 
-    /// What runs now begins something that may take long. It is said in the
+    /// The command begins something that may take long. It is stored in the
     /// queue of records, if there is one.
     pub fn begin_phase(&mut self, phase: &Phase<'_>) {
         self.phases.push(phase.to_bytes());
         self.publish_phase();
     }
 
-    /// What has begun last of that is over.
+    /// The last phase is over.
     pub fn end_phase(&mut self) {
         self.phases.pop();
         self.publish_phase();
@@ -353,7 +351,7 @@ impl Host {
         self.records.set_phase(phase);
     }
 
-    /// Ends the span of this thread's innermost hook, and what is open in it.
+    /// Ends the span of this thread's innermost hook, and open spans within it.
     pub fn end_hook(&mut self) {
         let noted = self.spans.leave_hook();
         self.end_noted(noted);
@@ -365,7 +363,7 @@ impl Host {
         self.end_noted(noted);
     }
 
-    /// Nobody need be told any more of these commands that they were killed.
+    /// These commands have ended, so they must not be reported as killed.
     fn end_noted(&mut self, noted: impl IntoIterator<Item = u64>) {
         for id in noted {
             self.records.end_command(id);
@@ -373,8 +371,8 @@ impl Host {
         }
     }
 
-    /// Tells that this process is about to become another program, or that it
-    /// could not: nobody has killed it then.
+    /// Notes that this process is about to execute another program, or that it
+    /// could not: then it was not killed.
     pub fn become_another(&mut self, is_about_to: bool) {
         if self.is_own() {
             self.records.hide_commands(is_about_to);
@@ -406,12 +404,12 @@ impl Host {
         Trace::begin(self.spans.parent(around), id.0, span.max(1))
     }
 
-    /// Tells Mercurial's version.
+    /// Sets Mercurial's version.
     pub fn set_hg_version(&mut self, version: Vec<u8>) {
         self.hg_version = Some(version);
     }
 
-    /// Tells that events are about another program than hg's executable;
+    /// Sets another program than hg's executable as the subject of events;
     /// `is_mercurial` says whether it is one of Mercurial's, such as rhg.
     pub fn set_program(&mut self, path: &[u8], is_mercurial: bool) {
         self.program = Some(Program {
@@ -420,7 +418,7 @@ impl Host {
         });
     }
 
-    /// Tells where the repository at `root` comes from: `paths.default`.
+    /// Sets the URL of the repository at `root`: `paths.default`.
     pub fn set_repository(&mut self, root: &[u8], url: Option<&[u8]>) {
         let (known, repository) = &mut self.repository;
         if known != root {
@@ -433,8 +431,8 @@ impl Host {
         }
     }
 
-    /// Tells at which bookmark or branch and at which revision the working
-    /// directory of the repository at `root` is, at a command's end.
+    /// Sets the bookmark or branch and the revision of the working directory of
+    /// the repository at `root`, at a command's end.
     pub fn set_head(
         &mut self,
         root: &[u8],
@@ -458,12 +456,12 @@ impl Host {
         self.spans.root()
     }
 
-    /// Tells that hg has changed its umask.
+    /// Notes that hg has changed its umask.
     pub fn set_umask(&mut self, umask: u32) {
         self.umask = Some(umask);
     }
 
-    /// Counts what has become of an event at a sink that tracks it.
+    /// Counts the result of an event at a sink that tracks it.
     pub fn account(&mut self, event: &[u8], delivered: Result<(), Loss>) {
         self.counters.events += 1;
         match delivered {
@@ -480,8 +478,7 @@ impl Host {
         self.show_untold();
     }
 
-    /// Leaves to others what the journal is to be told of, should this process
-    /// be killed.
+    /// Stores unreported losses for others, in case this process is killed.
     fn show_untold(&mut self) {
         let untold = self.counters.lost.saturating_sub(self.journaled);
         self.dispatcher.set_untold(untold);
@@ -493,8 +490,8 @@ impl Host {
         self.owner == uilog_sys::fork::process_id()
     }
 
-    /// The event that is to tell of a command which begins now, if it is
-    /// killed. It has a number of its own.
+    /// The event for a command which begins now, if it is killed. It has its
+    /// own number.
     pub(crate) fn note<'a>(&mut self, draft: Draft<'a>) -> Event<'a> {
         self.noted += 1;
         self.spans.note(self.noted);
@@ -517,7 +514,7 @@ impl Host {
         let root = draft.root.or(self.spans.root());
         let span = self.spans.current();
         let ends = span.filter(|span| span.ends_with(draft.name));
-        // What runs under `uilog run` says itself what it has used.
+        // `uilog run` logs the usage of its command itself.
         let is_end = draft.name == b"commandfinish" && draft.pid.is_none();
         let owned = |bytes: &[u8]| Text(Cow::Owned(bytes.to_vec()));
         let mut options = draft.options;
@@ -561,7 +558,94 @@ impl Host {
         event
     }
 
-    fn hand_on(
+    /// Sends a script to the dispatcher.
+    ///
+    /// # Errors
+    ///
+    /// What was lost, and why.
+    pub(crate) fn send_script(
+        &mut self,
+        event: &Event<'_>,
+        script: &Script,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        self.wanted_wait.note(settings.before_exit, false);
+        let depth = self.facts.depth;
+        if depth >= MAX_NESTING {
+            return Err(Loss {
+                events: 1,
+                reason: format!(
+                    "scripts that run hg are nested {depth} deep already"
+                ),
+            });
+        }
+        // A thread that does not own the environment does not find its span
+        // there.
+        let span = self.spans.current().filter(|it| !it.owns_environment);
+        let context = span.map(|span| span.trace.context().to_string());
+        let task = Task::Script {
+            script,
+            depth,
+            umask: self.umask,
+            traceparent: context
+                .as_ref()
+                .map(String::as_bytes)
+                .or(self.facts.traceparent.as_deref()),
+        };
+        self.dispatcher.send(&JobParts {
+            event,
+            task,
+            settings,
+            environment: &self.facts.lasting,
+        })
+    }
+
+    /// Sends an event for structured sinks to the user's agent, or to the
+    /// dispatcher.
+    ///
+    /// # Errors
+    ///
+    /// What was lost, and why.
+    pub(crate) fn send_record(
+        &mut self,
+        event: &Event<'_>,
+        sinks: &StructuredSinks,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        let has_collector = sinks.has_collector(&event.name);
+        self.has_collector |= has_collector;
+        self.wanted_wait.note(settings.before_exit, has_collector);
+        let is_end = *event.name == *b"commandfinish"
+            || *event.name == *commandlost::NAME;
+        let moment = match self.spans.noted().filter(|_| is_end) {
+            Some(id) => Moment::Ends { id },
+            None => Moment::Within,
+        };
+        self.send(event, sinks.items(), settings, moment)
+    }
+
+    /// Notes for structured sinks what is to be said if the command that begins
+    /// is killed.
+    ///
+    /// # Errors
+    ///
+    /// What else was lost, and why.
+    pub(crate) fn note_record(
+        &mut self,
+        event: &Event<'_>,
+        sinks: &StructuredSinks,
+        settings: &Settings,
+    ) -> Result<(), Loss> {
+        let moment = Moment::Begins {
+            id: self.noted,
+            began: clock::monotonic_micros(),
+            // An event is recorded at once.
+            is_followed: sinks.tracks(b"command"),
+        };
+        self.send(event, sinks.items(), settings, moment)
+    }
+
+    fn send(
         &mut self,
         event: &Event<'_>,
         items: &[(Vec<u8>, Vec<u8>)],
@@ -609,8 +693,8 @@ impl Host {
         }
     }
 
-    /// Tells the journal why records wait in their queue, or take another way:
-    /// none is lost.
+    /// Reports to the journal why records wait in their queue, or are delivered
+    /// otherwise: none is lost.
     fn records_troubled(&mut self, reason: String) {
         let session = self.session.to_string();
         let kind = FailureKind::NotStarted;
@@ -666,9 +750,9 @@ impl Host {
         &self.causes
     }
 
-    /// Tells the journal of what has been lost with a dispatcher that was given
-    /// up. Whoever finds its page tells of the same, and of the two lines one
-    /// counts: so it is no harm if this one is not written.
+    /// Reports the losses of a dispatcher that was given up to the journal. A
+    /// finder of its page reports the same, and readers count one of the two
+    /// lines, so this one may fail.
     fn journal_given_up(&mut self, event: &[u8], page: String, loss: Loss) {
         self.journaled += loss.events;
         if journal::is_busy() {
@@ -683,7 +767,7 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Tells the journal of the losses that it has not been told of yet.
+    /// Reports new losses to the journal.
     fn journal_losses(&mut self, event: &[u8], reason: String) {
         let unreported = self.counters.lost - self.journaled;
         self.journaled_at = Some(Instant::now());
@@ -696,13 +780,13 @@ impl Host {
         );
         match self.append(&failure) {
             Ok(()) => self.journaled = self.counters.lost,
-            // Perhaps later: the system may have had no descriptor to give.
+            // It may work later: there may have been no free descriptor.
             Err(_) => self.unreported_reason = reason,
         }
     }
 
-    /// Appends to the journal, by a process of its own: a home directory that
-    /// does not answer must not hold up hg.
+    /// Appends to the journal by a child process, because a home directory that
+    /// does not answer must not block hg.
     fn append(&mut self, failure: &Failure) -> io::Result<()> {
         self.note_append_trouble();
         match self.journal() {
@@ -718,16 +802,15 @@ impl Host {
         }
     }
 
-    /// Remembers what has become known since of what was to be appended.
+    /// Notes failures of earlier children that were to append.
     fn note_append_trouble(&mut self) {
         if let Some(error) = journal::append_trouble() {
             self.remember(format!("the journal cannot be written: {error}"));
         }
     }
 
-    /// Waits until it is known what has become of all events that have been
-    /// logged, but not longer than `bound`. For whoever has the time: hg never
-    /// has.
+    /// Waits until the results of all logged events are known, but at most
+    /// `bound`. Never called by hg.
     pub fn await_verdict(&mut self, bound: Duration) -> Verdict {
         let deadline = Instant::now() + bound;
         match self.dispatcher.await_verdict(bound) {
@@ -753,9 +836,9 @@ impl Host {
         Verdict::Lost(reason.unwrap_or_else(|| "no reason given".to_owned()))
     }
 
-    /// When hg ends: how long to wait until what it has logged is delivered;
-    /// none if it does not wait, or if nothing is to be waited for. Then
-    /// [`Self::look_after_delivery`] is to be called until that is done.
+    /// When hg ends: how long to wait for delivery; none if it does not wait,
+    /// or if there is nothing to wait for. Then [`Self::look_after_delivery`]
+    /// must be called until that is done.
     pub fn begin_exit_wait(&self) -> Option<ExitWait> {
         if self.owner != std::process::id() {
             return None;
@@ -769,15 +852,14 @@ impl Host {
         is_needed.then_some(wait)
     }
 
-    /// Waits until this wait is over; for whoever runs no Python.
+    /// Waits until this wait is over; for callers that do not run Python.
     pub fn deliver(&mut self, mut wait: ExitWait) {
         while let Some(step) = self.look_after_delivery(&mut wait) {
             std::thread::sleep(step);
         }
     }
 
-    /// How long to sleep before this is to be called again; none if the wait is
-    /// over.
+    /// How long to sleep before calling this again; none if the wait is over.
     pub fn look_after_delivery(
         &mut self,
         wait: &mut ExitWait,
@@ -801,9 +883,9 @@ impl Host {
         }
     }
 
-    /// When hg ends in the ordinary way: looks after what nobody else would
-    /// notice any more. Nothing depends on it: children that leave through
-    /// `os._exit` never come here.
+    /// At an ordinary end of hg: handles losses that no other process would
+    /// notice. Nothing depends on it: children that leave through `os._exit`
+    /// skip it.
     pub fn finish(&mut self) {
         if self.owner != std::process::id() {
             return;
@@ -862,8 +944,8 @@ impl Host {
         self.dispatcher.probe(settings, Some(owner))
     }
 
-    /// Tells the journal, once, that nobody will know what has been lost if
-    /// this process and its dispatcher are killed together.
+    /// Reports to the journal, once, that losses cannot be counted if this
+    /// process and its dispatcher are killed together.
     fn page_missing(&mut self, problem: &str) {
         let detail = format!(
             "if hg and its dispatcher are killed together, losses cannot be \
@@ -876,8 +958,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Counts a peer that did not end by itself in time, and tells the
-    /// journal: a command that waited in vain is not to be seen afterwards.
+    /// Counts a peer that did not close in time, and reports it to the journal,
+    /// because a needless wait cannot be seen afterwards.
     pub fn peer_overdue(&mut self, detail: String) {
         let failure = Failure::now(
             self.session.to_string(),
@@ -890,8 +972,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Counts a configuration that could not be read, and tells the journal:
-    /// nobody knows what was to be logged.
+    /// Counts a configuration that could not be read, and reports it to the
+    /// journal: it is unknown what should have been logged.
     pub fn config_unreadable(&mut self, event: &[u8], detail: String) {
         let session = self.session.to_string();
         let kind = FailureKind::Config;
@@ -900,8 +982,8 @@ impl Host {
         self.append_fault(&failure);
     }
 
-    /// Looks whether scripts and records have failed since the last time, as
-    /// far as that is known by now; for debug output.
+    /// Checks for new failures of scripts and records, as far as known; for
+    /// debug output.
     pub fn look_for_failures(&mut self) {
         let (mut scripts, mut lost) = (0, 0);
         let mut last_failure = None;
@@ -950,8 +1032,8 @@ impl Host {
         self.recent.range(from..).cloned().collect()
     }
 
-    /// Runs `body`, whose problems the user is told of in another way: debug
-    /// output does not repeat them.
+    /// Runs `body`, whose problems are reported in another way: debug output
+    /// does not repeat them.
     pub fn with_own_report<T>(
         &mut self,
         body: impl FnOnce(&mut Self) -> T,
@@ -964,7 +1046,7 @@ impl Host {
         result
     }
 
-    /// Whether there are problems that nobody has taken yet.
+    /// Whether there are new problems.
     pub fn has_unseen(&self) -> bool {
         self.unseen > 0
     }
@@ -984,7 +1066,7 @@ impl Host {
         self.session
     }
 
-    /// The session around this one.
+    /// The enclosing session.
     pub fn parent(&self) -> Option<SessionId> {
         self.parent
     }
@@ -1004,8 +1086,8 @@ impl Host {
         Journal::for_environment(&self.environment)
     }
 
-    /// Tells that records will come: the dispatcher is not to be one for
-    /// scripts alone.
+    /// Notes that records will follow: the dispatcher must not be the one for
+    /// scripts only.
     pub(crate) fn expect_records(&mut self) {
         self.dispatcher.expect_records();
     }
@@ -1022,81 +1104,6 @@ impl Host {
     }
 }
 
-impl Outbox for Host {
-    fn run_script(
-        &mut self,
-        event: &Event<'_>,
-        script: &Script,
-        settings: &Settings,
-    ) -> Result<(), Loss> {
-        self.wanted_wait.note(settings.before_exit, false);
-        let depth = self.facts.depth;
-        if depth >= MAX_NESTING {
-            return Err(Loss {
-                events: 1,
-                reason: format!(
-                    "scripts that run hg are nested {depth} deep already"
-                ),
-            });
-        }
-        // A thread that does not own the environment is not told by it.
-        let span = self.spans.current().filter(|it| !it.owns_environment);
-        let context = span.map(|span| span.trace.context().to_string());
-        let task = Task::Script {
-            script,
-            depth,
-            umask: self.umask,
-            traceparent: context
-                .as_ref()
-                .map(String::as_bytes)
-                .or(self.facts.traceparent.as_deref()),
-        };
-        self.dispatcher.send(&JobParts {
-            event,
-            task,
-            settings,
-            environment: &self.facts.lasting,
-        })
-    }
-
-    fn record(
-        &mut self,
-        event: &Event<'_>,
-        items: &[(Vec<u8>, Vec<u8>)],
-        settings: &Settings,
-        has_collector: bool,
-    ) -> Result<(), Loss> {
-        self.has_collector |= has_collector;
-        self.wanted_wait.note(settings.before_exit, has_collector);
-        let is_end = *event.name == *b"commandfinish"
-            || *event.name == *commandlost::NAME;
-        let moment = match self.spans.noted().filter(|_| is_end) {
-            Some(id) => Moment::Ends { id },
-            None => Moment::Within,
-        };
-        self.hand_on(event, items, settings, moment)
-    }
-
-    fn note_record(
-        &mut self,
-        event: &Event<'_>,
-        items: &[(Vec<u8>, Vec<u8>)],
-        settings: &Settings,
-        is_followed: bool,
-    ) -> Result<(), Loss> {
-        let moment = Moment::Begins {
-            id: self.noted,
-            began: clock::monotonic_micros(),
-            is_followed,
-        };
-        self.hand_on(event, items, settings, moment)
-    }
-
-    fn fault(&mut self, kind: FaultKind, detail: String) {
-        Self::fault(self, kind, detail);
-    }
-}
-
 /// Guards against events logged while logging, without end.
 ///
 /// An event that is logged while another one is being logged is delivered
@@ -1109,7 +1116,7 @@ thread_local! {
 }
 
 impl RecursionGuard {
-    /// Goes one deeper until dropped; `None` if that is too deep.
+    /// Increases the depth until dropped; `None` if that is too deep.
     pub fn enter() -> Option<Self> {
         DEPTH.with(|depth| {
             let now = depth.get();

@@ -19,7 +19,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// `uilog`, and what was installed beside it.
+    /// `uilog`, and the programs in the same directory.
     pub fn of(program: PathBuf) -> Self {
         Self {
             scripts: Some(program.with_file_name(SCRIPTS_PROGRAM)),
@@ -38,10 +38,10 @@ impl From<PathBuf> for Programs {
 /// The binary that was installed together with a native module: the nearest
 /// `bin/uilog` at or above the module's directory.
 ///
-/// That is the environment's `bin` for a virtual environment, a system and
-/// `pip install --user`, and `DIR/bin` for `pip install --target DIR`. `PATH`
-/// has no say: whoever can write to one of its directories must not get to
-/// run programs as hg's user. Without any such file the nearest place is
+/// That is the environment's `bin` for a virtual environment, a system and `pip
+/// install --user`, and `DIR/bin` for `pip install --target DIR`. `PATH` is not
+/// used: a user who can write to one of its directories must not be able to run
+/// programs as hg's user. If there is no such file, the nearest path is
 /// returned, for the error message.
 pub fn program_for(module: &Path) -> PathBuf {
     let mut candidates = module

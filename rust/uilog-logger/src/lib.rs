@@ -1,18 +1,17 @@
-//! What logging means in hg's process, or in one that logs as hg does.
+//! Logging in hg's process, and in other processes that log like hg.
 //!
-//! A [`logger::Logger`] knows the configuration of one ui, and asks each of its
-//! [`sinks`] what is to become of an event. What outlives a ui is the
-//! [`host::Host`]'s: the session, what was lost, and the two ways out of the
-//! process, the queue to the [`dispatcher`] and the [`record_queue`]. Nothing
-//! here waits for anybody.
+//! A [`logger::Logger`] has the configuration of one ui, and asks each of its
+//! [`sinks`] what to do with an event. The [`host::Host`] outlives a ui: it has
+//! the session, the counts of losses, and the two outgoing queues, that of the
+//! [`dispatcher`] and the [`record_queue`]. Nothing here blocks.
 //!
 //! Must not know: how a script is run, what a structured sink does with a
 //! record, Python.
 //!
 //! # Known differences
 //!
-//! From stock hg's `logtoprocess` extension: docs/compatibility.md lists
-//! them, each with its test.
+//! From stock hg's `logtoprocess` extension: docs/compatibility.md lists them,
+//! each with its test.
 
 #![deny(missing_docs)]
 
@@ -27,6 +26,5 @@ pub mod hints;
 pub mod host;
 pub mod installation;
 pub mod logger;
-pub mod outbox;
 pub mod record_queue;
 pub mod sinks;

@@ -1,36 +1,30 @@
 //! The sinks of one ui.
 //!
-//! Creates the sinks of a configuration, and passes events to them. State that
-//! outlives a ui belongs to the [`Host`]. Must not know queues.
-
-use std::fmt;
+//! Asks each sink what is to become of an event, and has the [`Host`] send
+//! that; what outlives a ui is the host's. Knows no queue.
 
 use uilog_channel::commandlost;
 use uilog_channel::settings::Fault;
 use uilog_channel::settings::Settings;
 use uilog_event::event::Event;
 
+use crate::account::FaultKind;
 use crate::host::Draft;
 use crate::host::Host;
-use crate::outbox::EventHandler;
-use crate::sinks::records::Structured;
-use crate::sinks::scripts::LogToProcess;
+use crate::sinks::blackbox;
+use crate::sinks::blackbox::Blackbox;
+use crate::sinks::records::StructuredSinks;
+use crate::sinks::scripts;
+use crate::sinks::scripts::Scripts;
 
 /// The sinks of one ui.
+#[derive(Debug)]
 pub struct Logger {
-    sinks: Vec<Box<dyn EventHandler>>,
+    scripts: Scripts,
+    records: Option<StructuredSinks>,
+    blackbox: Option<Blackbox>,
     settings: Settings,
     faults: Vec<Fault>,
-    has_structured: bool,
-}
-
-impl fmt::Debug for Logger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.sinks.iter().map(|sink| sink.name()).collect();
-        f.debug_struct("Logger")
-            .field("sinks", &names)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Logger {
@@ -43,8 +37,8 @@ impl Logger {
         Self::with_sources(uilog, logtoprocess, &[])
     }
 
-    /// The same, and where the items of `[logtoprocess]` stand: names, and
-    /// files with lines.
+    /// The same, with the places where the items of `[logtoprocess]` are
+    /// defined: names, and files with lines.
     pub fn with_sources(
         uilog: &[(Vec<u8>, Vec<u8>)],
         logtoprocess: &[(Vec<u8>, Vec<u8>)],
@@ -56,61 +50,72 @@ impl Logger {
             items.iter().map(|(name, value)| (&name[..], &value[..]))
         }
         let (settings, mut faults) = Settings::read(slices(uilog));
-        let (mut sink, more) =
-            LogToProcess::new(slices(logtoprocess), settings);
-        sink.set_sources(slices(sources));
+        let (mut scripts, more) = Scripts::new(slices(logtoprocess));
+        scripts.set_sources(slices(sources));
         faults.extend(more);
-        let mut sinks: Vec<Box<dyn EventHandler>> = Vec::new();
-        if sink.events().next().is_some() {
-            sinks.push(Box::new(sink));
-        }
-        let (structured, more) = Structured::new(uilog, settings);
+        let (records, more) = StructuredSinks::new(uilog);
         faults.extend(more);
-        let has_structured = structured.is_some();
-        if let Some(structured) = structured {
-            sinks.push(Box::new(structured));
-        }
         Self {
-            sinks,
+            scripts,
+            records,
+            blackbox: None,
             settings,
             faults,
-            has_structured,
         }
     }
 
-    /// Whether there are structured sinks, which tell of traces.
+    /// Whether there are structured sinks, which need traces.
     pub fn has_structured(&self) -> bool {
-        self.has_structured
+        self.records.is_some()
     }
 
-    /// Adds a sink, and what its configuration says that was not understood.
-    pub fn add(&mut self, sink: Box<dyn EventHandler>, faults: Vec<Fault>) {
-        self.sinks.push(sink);
+    /// Adds a blackbox, and what its configuration says that was not
+    /// understood.
+    pub fn add_blackbox(&mut self, blackbox: Blackbox, faults: Vec<Fault>) {
+        self.blackbox = Some(blackbox);
         self.faults.extend(faults);
     }
 
-    /// The names of the sinks that want events of this name.
+    /// The names of the sinks that track events of this name.
     pub fn sinks_of(&self, event: &[u8]) -> Vec<String> {
-        let sinks = self.sinks.iter();
-        sinks.flat_map(|sink| sink.names(Some(event))).collect()
+        self.names(Some(event))
     }
 
-    /// Whether any sink wants events of this name.
+    /// Whether any sink tracks events of this name.
     pub fn tracks(&self, event: &[u8]) -> bool {
-        self.sinks.iter().any(|sink| sink.tracks(event))
+        self.scripts.find(event).is_some()
+            || self.records_for(event).is_some()
+            || self.blackbox_for(event).is_some()
     }
 
     /// The names of the sinks in use.
     pub fn sinks(&self) -> Vec<String> {
-        self.sinks
-            .iter()
-            .flat_map(|sink| sink.names(None))
-            .collect()
+        self.names(None)
+    }
+
+    /// The names of all sinks, or of those that want an event.
+    fn names(&self, event: Option<&[u8]>) -> Vec<String> {
+        let has_scripts = match event {
+            Some(event) => self.scripts.find(event).is_some(),
+            None => self.scripts.events().next().is_some(),
+        };
+        let scripts = has_scripts.then_some(scripts::SECTION);
+        let records = self.records.iter().flat_map(|it| it.names(event));
+        let is_wanted =
+            |it: &&Blackbox| event.is_none_or(|event| it.tracks(event));
+        let blackbox = self.blackbox.as_ref().filter(is_wanted);
+        let blackbox = blackbox.map(|_| blackbox::SECTION);
+        let own = |name: &str| name.to_owned();
+        let names = scripts.into_iter().map(own).chain(records);
+        names.chain(blackbox.into_iter().map(own)).collect()
     }
 
     /// Where the sinks lead that have a URL, without secrets: names and URLs.
     pub fn urls(&self) -> Vec<(String, String)> {
-        self.sinks.iter().flat_map(|sink| sink.urls()).collect()
+        self.records
+            .iter()
+            .flat_map(StructuredSinks::urls)
+            .collect()
     }
 
     /// What `[uilog]` says.
@@ -126,7 +131,7 @@ impl Logger {
     /// If the dispatcher gets records it is not to be one for scripts alone:
     /// one process does for all.
     fn expect_records(&self, host: &mut Host) {
-        if self.has_structured && !self.settings.has_agent {
+        if self.records.is_some() && !self.settings.has_agent {
             host.expect_records();
         }
     }
@@ -135,67 +140,85 @@ impl Logger {
     pub fn log(&self, host: &mut Host, draft: Draft<'_>) {
         self.expect_records(host);
         let event = host.event(draft);
-        let name = event.name.clone();
-        for sink in self.sinks.iter().filter(|sink| sink.tracks(&name)) {
-            let delivered = sink.deliver(&event, host);
-            host.account(&name, delivered);
+        self.send_to_others(host, &event);
+        if let Some(records) = self.records_for(&event.name) {
+            let sent = host.send_record(&event, records, &self.settings);
+            host.account(&event.name, sent);
         }
     }
 
-    /// Whether any sink is told of commands that are killed.
+    /// Hands the event to every sink that tracks it but the structured ones.
+    fn send_to_others(&self, host: &mut Host, event: &Event<'_>) {
+        if let Some(script) = self.scripts.find(&event.name) {
+            let sent = host.send_script(event, script, &self.settings);
+            host.account(&event.name, sent);
+        }
+        if let Some(blackbox) = self.blackbox_for(&event.name) {
+            let mut fault = |detail| host.fault(FaultKind::LogFile, detail);
+            let written = blackbox.write(event, &mut fault);
+            host.account(&event.name, written);
+        }
+    }
+
+    fn records_for(&self, event: &[u8]) -> Option<&StructuredSinks> {
+        self.records.as_ref().filter(|it| it.tracks(event))
+    }
+
+    fn blackbox_for(&self, event: &[u8]) -> Option<&Blackbox> {
+        self.blackbox.as_ref().filter(|it| it.tracks(event))
+    }
+
+    /// Whether any sink tracks killed commands.
     pub fn tells_losses(&self) -> bool {
-        self.sinks.iter().any(|sink| sink.tells_losses())
+        self.records_for(commandlost::NAME).is_some()
     }
 
     /// Notes that a command begins: if its process is killed, the sinks that
-    /// tell of such are told of it by whoever finds that. The draft is of that
-    /// event, with the command as it was called for a message, and of the
-    /// options what is known.
+    /// track `commandlost` get an event. The draft is that event, with the
+    /// command line as its message, and the known options.
     pub fn note_command(&self, host: &mut Host, draft: Draft<'_>) {
-        if !self.tells_losses() || host.has_noted() {
+        let Some(records) = self.records_for(commandlost::NAME) else {
+            return;
+        };
+        if host.has_noted() {
             return;
         }
         let event = host.note(draft);
-        for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
-            // Why it could not be noted, the command's events will tell.
-            if let Err(loss) = sink.note(&event, host)
-                && loss.events > 0
-            {
-                host.lose(commandlost::NAME, loss.events, loss);
-            }
+        // Why it could not be noted, the command's events will tell.
+        if let Err(loss) = host.note_record(&event, records, &self.settings)
+            && loss.events > 0
+        {
+            host.lose(commandlost::NAME, loss.events, loss);
         }
     }
 
     /// Logs the end of a command that was killed: `lost` to the sinks that
-    /// tell of such, to the others `finish`, its ordinary end.
+    /// track it, `finish`, its ordinary end, to the others.
     pub fn log_loss(
         &self,
         host: &mut Host,
         lost: Draft<'_>,
         finish: Draft<'_>,
     ) {
+        let Some(records) = self.records_for(commandlost::NAME) else {
+            if self.tracks(finish.name) {
+                self.log(host, finish);
+            }
+            return;
+        };
         let number = host.noted_or_next();
         let event = Event {
             seq: commandlost::seq(number),
             ends_span: true,
             ..host.unnumbered(lost)
         };
-        for sink in self.sinks.iter().filter(|sink| sink.tells_losses()) {
-            let delivered = sink.deliver(&event, host);
-            host.account(commandlost::NAME, delivered);
-        }
-        let is_other = |sink: &dyn EventHandler| {
-            !sink.tells_losses() && sink.tracks(finish.name)
-        };
-        let others = self.sinks.iter().filter(|sink| is_other(&***sink));
-        let others: Vec<_> = others.collect();
-        if others.is_empty() {
-            return;
-        }
-        let event = host.event(finish);
-        for sink in others {
-            let delivered = sink.deliver(&event, host);
-            host.account(&event.name, delivered);
+        let sent = host.send_record(&event, records, &self.settings);
+        host.account(commandlost::NAME, sent);
+        let is_tracked = self.scripts.find(finish.name).is_some()
+            || self.blackbox_for(finish.name).is_some();
+        if is_tracked {
+            let event = host.event(finish);
+            self.send_to_others(host, &event);
         }
     }
 

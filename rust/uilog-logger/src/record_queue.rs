@@ -73,19 +73,19 @@ use crate::agent_start;
 const QUEUE_DIR: &[u8] = b"queue-dir";
 /// So long after it has started one this process starts no other agent.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
-/// After so long a process that has found no place for a queue looks again: a
-/// server may live for weeks.
+/// After so long, a process that has found no directory for a queue tries
+/// again: a server may live for weeks.
 const PLACE_PAUSE: Duration = Duration::from_secs(10);
-/// How often whoever waits for a verdict looks for it.
+/// How often to check for a verdict.
 const VERDICT_STEP: Duration = Duration::from_millis(1);
 
-/// Why a record has not been taken.
+/// Why a record was not appended.
 #[derive(Debug)]
 pub(crate) enum NotQueued {
-    /// This process has no queue of records, or no room in it: somebody else
-    /// has to take it. If there is a reason, a user ought to know it.
+    /// This process has no queue of records, or no room in it: the dispatcher
+    /// has to take it. A reason should be reported to the user.
     Unusable(Option<String>),
-    /// It is in the queue, and for this reason nobody is told.
+    /// It is in the queue, and this is why the agent was not woken.
     Waits(String),
     /// It is lost.
     Lost(Loss),
@@ -95,11 +95,11 @@ pub(crate) enum NotQueued {
 #[derive(Debug, Default)]
 pub struct RecordQueue {
     open: Option<Open>,
-    /// Why there is none in this process.
+    /// Why this process has none.
     unusable: Option<String>,
     /// When that may have changed, if it can.
     retry_at: Option<Instant>,
-    /// A user has been told that it cannot be used.
+    /// The user knows that it cannot be used.
     has_told: bool,
     backoff: Backoff,
     started_at: Option<Instant>,
@@ -108,8 +108,7 @@ pub struct RecordQueue {
     environment: Needed,
 }
 
-/// What sinks need of an environment, looked up once for as long as it and
-/// their items stay the same.
+/// What sinks need from an environment, cached until it or their items change.
 #[derive(Debug, Default)]
 struct Needed {
     whole: Vec<u8>,
@@ -119,31 +118,32 @@ struct Needed {
 
 #[derive(Debug)]
 struct Open {
-    /// Dropped first: after that a forked child would keep the descriptors,
-    /// and this process would seem to live on in it.
+    /// Dropped first, because afterwards a forked child would keep the
+    /// descriptors, and this process would seem to live.
     _guards: [CloseInChild; 2],
     queue: Bound<Writer>,
     socket: Bound<OwnedFd>,
     name: OsString,
-    /// What stands for this process's.
+    /// The key of this process's namespaces.
     namespaces: String,
     place: GuardedPath,
     address: UnixAddr,
-    /// Keeps a long address short.
+    /// Keeps the path short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
     settings: Settings,
-    /// An agent knows where this process comes from.
+    /// An agent knows this process's namespaces.
     has_shown: bool,
 }
 
 impl RecordQueue {
-    /// Appends a record, whose parts are of [`uilog_channel::frames::Task::Record`]
-    /// with these items, and wakes the agent.
+    /// Appends a record, whose parts are of
+    /// [`uilog_channel::frames::Task::Record`] with these items, and wakes the
+    /// agent.
     ///
     /// # Errors
     ///
-    /// It has not been taken.
+    /// It was not appended.
     pub(crate) fn send(
         &mut self,
         parts: &JobParts<'_>,
@@ -156,7 +156,7 @@ impl RecordQueue {
             return Err(NotQueued::Unusable(None));
         }
         if self.open.as_ref().is_some_and(|it| !it.is_intact()) {
-            // Whatever is in it will be found.
+            // An agent will find its records.
             self.open = None;
         }
         self.environment.update(parts.environment, items);
@@ -177,7 +177,7 @@ impl RecordQueue {
                 let events = parts.events();
                 return Err(NotQueued::Lost(Loss { events, reason }));
             }
-            // Whatever is in it is to be delivered, and makes room.
+            // Its records will be delivered, which makes room.
             let _ = self.wake(program);
             return Err(NotQueued::Unusable(self.tell(error.to_string())));
         }
@@ -196,8 +196,8 @@ impl RecordQueue {
         is_due
     }
 
-    /// Makes a queue. What no agent has read of one that has no name any more
-    /// goes into it, and so do commands that have begun there.
+    /// Creates a queue. Copies into it what no agent has read of one that has
+    /// no name any more, with commands that have begun there.
     fn open_new(
         &mut self,
         parts: &JobParts<'_>,
@@ -210,14 +210,14 @@ impl RecordQueue {
         let places = self.environment.places();
         let opened = Open::new(places, parts.settings, session, left)?;
         if let Some(mut lost) = self.open.replace(opened) {
-            // Its commands end where they go on: whoever reads this queue has
-            // nothing to tell of them.
+            // Its commands continue in the new queue, so the reader of this one
+            // must not report them.
             let _ = lost.queue.end_all();
         }
         Ok(())
     }
 
-    /// There is no queue for now; who has to take a record instead.
+    /// There is no queue for now; returns what happens to the record instead.
     fn refuse(
         &mut self,
         refusal: Refusal,
@@ -233,7 +233,7 @@ impl RecordQueue {
             }
             Why::Full(dir) => {
                 self.retry_at = Some(Instant::now() + PLACE_PAUSE);
-                // It counts anew what the queues take, and delivers them.
+                // The agent measures what the queues take, and delivers them.
                 let _ = agent_start::start(dir, program, None, environment);
                 true
             }
@@ -242,7 +242,7 @@ impl RecordQueue {
         NotQueued::Unusable(is_to_tell.then(|| self.tell(reason)).flatten())
     }
 
-    /// Why records take another way, if no user has been told.
+    /// Why records are delivered otherwise, if no user has been informed.
     fn tell(&mut self, reason: String) -> Option<String> {
         let is_first = !std::mem::replace(&mut self.has_told, true);
         is_first.then(|| {
@@ -253,8 +253,8 @@ impl RecordQueue {
         })
     }
 
-    /// Wakes the agent, or starts one. What could not be handed over stays in
-    /// the queue: nothing is lost by that.
+    /// Wakes the agent, or starts one. If that fails, records stay in the
+    /// queue: nothing is lost.
     ///
     /// # Errors
     ///
@@ -289,8 +289,8 @@ impl RecordQueue {
         }
     }
 
-    /// The last look at the agent, when hg ends in the ordinary way: if it has
-    /// died with records waiting, nobody else will notice soon.
+    /// The last check of the agent, at an ordinary end of hg: if it has died
+    /// with records waiting, no other process will notice soon.
     ///
     /// # Errors
     ///
@@ -320,11 +320,11 @@ impl RecordQueue {
         self.wake(program).map_err(NotQueued::Waits)
     }
 
-    /// The command has ended that the caller knows as `id`, if its beginning
-    /// stands in the queue.
+    /// The command that the caller calls `id` has ended, if its beginning is in
+    /// the queue.
     pub(crate) fn end_command(&mut self, id: u64) {
         if let Some(open) = self.open_of_command() {
-            // If it cannot be written, the process may be said to be killed.
+            // If it cannot be written, the process may be reported as killed.
             let _ = open.queue.end(id);
         }
     }
@@ -343,12 +343,12 @@ impl RecordQueue {
         }
     }
 
-    /// Says what the innermost command does at the moment, for whoever wants to
-    /// know why it takes so long.
+    /// Stores the phase of the innermost command, to explain why it takes so
+    /// long.
     pub(crate) fn set_phase(&mut self, phase: &[u8]) {
         let open = self.open.as_ref().filter(|it| it.queue.has_open());
         if let Some(open) = open.filter(|it| it.is_intact()) {
-            // If it cannot be written, nothing is said.
+            // If it cannot be written, there is no phase.
             let _ = open.queue.set_phase(phase);
         }
     }
@@ -359,8 +359,8 @@ impl RecordQueue {
         open.filter(|it| it.is_intact())
     }
 
-    /// Waits until it is known what has become of every record, but not longer
-    /// than until `deadline`; whether it is. For whoever has the time.
+    /// Waits until the result of every record is known, but at most until
+    /// `deadline`; returns whether it is.
     pub(crate) fn await_verdict(&self, deadline: Instant) -> bool {
         let Some(open) = &self.open else {
             return true;
@@ -374,9 +374,8 @@ impl RecordQueue {
         true
     }
 
-    /// Whether there may be records that have not got to those that they are
-    /// for; `answers` tells whether any of these answers only after a while,
-    /// as a collector does.
+    /// Whether there may be undelivered records; `answers` says whether a sink
+    /// acknowledges them later, as a collector does.
     pub(crate) fn may_be_undelivered(&self, answers: bool) -> bool {
         self.open.as_ref().is_some_and(|open| {
             let has_records = open.queue.committed().jobs > 0;
@@ -384,8 +383,8 @@ impl RecordQueue {
         })
     }
 
-    /// Asks the agent to deliver at once what has been appended, and to say
-    /// when that is done.
+    /// Asks the agent to deliver everything at once, and to answer when that is
+    /// done.
     ///
     /// # Errors
     ///
@@ -406,7 +405,7 @@ impl RecordQueue {
     pub(crate) fn delivery(&self) -> Delivery {
         match self.open.as_ref().filter(|it| it.is_intact()) {
             Some(open) => open.queue.delivery(),
-            // Nobody here will be told.
+            // There will be no answer.
             None => Delivery::Done,
         }
     }
@@ -462,7 +461,7 @@ impl Needed {
     fn places(&self) -> Vec<GuardedPath> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
-        // One that is invalid is told where all settings are.
+        // An invalid one is reported with all other settings.
         let queue_dir = agent_address::queue_dir_of(queue_dir).ok().flatten();
         // The whole environment: what chooses the place is the caller's.
         agent_address::places(&self.whole, queue_dir.as_deref())
@@ -481,8 +480,8 @@ enum Why {
     Confined,
     /// There is no directory for it.
     NoPlace,
-    /// The user's queues in this directory, where an agent may serve them, take
-    /// as much as they may.
+    /// The user's queues in this directory, where an agent may serve them, have
+    /// reached their limit.
     Full(OwnDir),
 }
 
@@ -508,8 +507,8 @@ impl From<Errno> for Refusal {
 }
 
 impl Open {
-    /// Makes a queue in the first place that can be used, with what is left in
-    /// another one.
+    /// Creates a queue in the first directory that can be used, with the rest
+    /// of another one.
     fn new(
         places: Vec<GuardedPath>,
         settings: &Settings,
@@ -542,7 +541,7 @@ impl Open {
         })
     }
 
-    /// Goes on with what is left in a queue in another file.
+    /// Continues with the rest of a queue in another file.
     fn moved(
         places: Vec<GuardedPath>,
         settings: &Settings,
@@ -560,8 +559,8 @@ impl Open {
         })
     }
 
-    /// Makes a queue, which `fill` lays out, which takes so many bytes then,
-    /// and to which `over` writes.
+    /// Creates a queue, whose content `fill` writes, with so many bytes, to
+    /// which `over` then appends.
     fn in_place(
         place: GuardedPath,
         settings: &Settings,
@@ -616,8 +615,7 @@ impl Open {
         })
     }
 
-    /// Appends a record. If that takes more memory than has been reserved, more
-    /// is.
+    /// Appends a record; reserves more memory if needed.
     fn append(&mut self, parts: &JobParts<'_>, hg: &[u8]) -> io::Result<()> {
         let appended = self.sent.append(&mut self.queue, parts, hg);
         match appended {
@@ -641,7 +639,7 @@ impl Open {
         fstat(self.queue.page()).is_ok_and(|it| it.st_nlink > 0)
     }
 
-    /// Whether an agent reads it, which goes on until all is delivered.
+    /// Whether an agent reads it, which continues until all is delivered.
     fn is_read(&self) -> bool {
         living_file::is_held(self.queue.page(), Holder::Reader).unwrap_or(false)
     }
@@ -662,7 +660,7 @@ impl Open {
         self.is_intact() && self.undone() > 0
     }
 
-    /// Tells the agent to look into the queue; false if there is none.
+    /// Sends the agent a wakeup for the queue; false if there is no agent.
     fn ring(&mut self) -> bool {
         let mut sent = Err(Errno::ENOSYS);
         if !self.has_shown {
@@ -677,9 +675,8 @@ impl Open {
         }
         match sent {
             Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
-            // A full socket means that it has enough to wake up from; it
-            // looks into every queue then. What else there may be is no sign
-            // that another agent would do better.
+            // A full socket wakes the agent, which then scans all queues. Other
+            // errors do not mean that another agent would do better.
             _ => true,
         }
     }
@@ -703,8 +700,8 @@ impl Open {
         if !rights.is_empty() {
             messages.push(ControlMessage::ScmRights(rights));
         }
-        // By itself the kernel tells who has started the program, not whom it
-        // acts for.
+        // By default the kernel reports the user who has started the program,
+        // not the effective one.
         let credentials = UnixCredentials::from(libc::ucred {
             pid: nix::unistd::getpid().as_raw(),
             uid: effective.as_raw(),

@@ -1,7 +1,7 @@
 //! Splits the bytes of standard error into lines.
 
-/// A line longer than this is given out in pieces, in bytes: whoever is on
-/// the other side must not be able to fill our memory.
+/// Longer lines are returned in pieces, in bytes: the other side must not be
+/// able to fill our memory.
 pub(crate) const MAX_LINE_BYTES: usize = 1024 * 1024;
 
 /// Collects bytes until they make a line.
@@ -15,7 +15,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes what has arrived.
+    /// Appends received bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.start);
         self.searched -= self.start;
@@ -39,7 +39,7 @@ impl Lines {
         Some(self.take(end))
     }
 
-    /// What is left when nothing more will come: a line without its newline.
+    /// The rest at the end: a line without its newline.
     pub(crate) fn rest(&mut self) -> Option<Vec<u8>> {
         (self.start < self.bytes.len()).then(|| self.take(self.bytes.len()))
     }

@@ -59,7 +59,7 @@ enum State {
         /// Since when nothing has come.
         idle: Option<Instant>,
     },
-    /// It has been told to end.
+    /// It got a signal to end.
     Ending(Ending),
     Closed(Closed),
 }
@@ -76,13 +76,13 @@ struct Ending {
 
 /// A connection through a child process.
 ///
-/// Dropping an open one closes it with the default [`Limits`] and logs what
-/// it still says.
+/// Dropping an open one closes it with the default [`Limits`] and logs its
+/// remaining output.
 #[derive(Debug)]
 pub struct Peer {
     creator: u32,
     process: Child,
-    /// The processes below it, once they have been told to end.
+    /// Its descendants, once they got a signal to end.
     below: Vec<Descendant>,
     stdin: Option<VerifiedFd>,
     stdout: Option<VerifiedFd>,
@@ -94,8 +94,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Takes over a connection: the child `pid` of this process, not reaped
-    /// yet, and our ends of its standard input, output and error.
+    /// Takes a connection: the child `pid` of this process, not reaped yet, and
+    /// our ends of its standard input, output and error.
     pub fn adopt(
         pid: u32,
         stdin: OwnedFd,
@@ -127,8 +127,8 @@ impl Peer {
             .map(|pipe| pipe.as_ref().map(AsRawFd::as_raw_fd))
     }
 
-    /// Closes the one of our descriptors that has this number, unless that is
-    /// somebody else's by now.
+    /// Closes our descriptor of this number, unless the number belongs to
+    /// another file by now.
     pub fn close_descriptor(&mut self, raw: RawFd) {
         let pipes = [&mut self.stdin, &mut self.stdout, &mut self.stderr];
         for pipe in pipes {
@@ -144,8 +144,8 @@ impl Peer {
         }
     }
 
-    /// Closes the connection: blocks within the limits, and shows each line
-    /// of its standard error. Closing it again tells the same.
+    /// Closes the connection: blocks within the limits, and shows each line of
+    /// its standard error. Closing it again returns the same.
     ///
     /// # Errors
     ///
@@ -238,7 +238,7 @@ impl Peer {
         }
     }
 
-    /// Waits for the end of processes that have been told to end.
+    /// Waits for the end of processes that got a signal.
     fn force(&mut self, mut ending: Ending) -> Advance {
         let exit = self.process.try_wait();
         self.below.retain(|process| !process.has_ended());
@@ -362,11 +362,11 @@ impl Peer {
         }
     }
 
-    /// Tells the process to end.
+    /// Sends the process a signal to end.
     fn end(&mut self, since: Instant, outcome: Outcome) {
         let is_stderr_held = self.stderr.is_some();
-        // What it says about being ended is not the remote side's to say, so
-        // nobody listens any more.
+        // Its messages about being killed are not the remote side's, so its
+        // output is not read any more.
         self.drop_pipes();
         if self.process.try_wait().is_none() {
             self.below = Descendant::all_of(self.process.pid());
@@ -405,7 +405,7 @@ impl Peer {
         Advance::Closed(closed)
     }
 
-    /// Adds what it waits for.
+    /// Adds the descriptors for which it waits.
     pub(crate) fn await_in<'p>(&'p self, awaited: &mut Awaited<'p>) {
         if let Some(stderr) = &self.stderr {
             awaited.add(stderr.as_fd());
@@ -449,8 +449,8 @@ fn read_available(pipe: &VerifiedFd) -> io::Result<Vec<u8>> {
         // Other code has closed it, and may have opened another file.
         return Err(Errno::EBADF.into());
     }
-    // Each time, because hg changes it back after each of its own reads. The
-    // flag is that of our end alone.
+    // Each time, because hg resets it after each of its own reads. The flag
+    // only affects our end.
     let flags = fcntl(pipe, FcntlArg::F_GETFL)?;
     let flags = OFlag::from_bits_retain(flags);
     if !flags.contains(OFlag::O_NONBLOCK) {

@@ -32,21 +32,21 @@ struct Entry<P> {
 
 /// The open connections of a process, in the order of their creation.
 ///
-/// `P` is how the caller holds a connection.
+/// `P` is the caller's type of a connection.
 ///
-/// Commands can be nested: a long-lived process runs one command in another.
-/// A command answers for the connections that were opened since it began, up
-/// to its end; what was open before is somebody else's, and so is what was
-/// opened by a thread that runs a command of its own.
+/// Commands can be nested: a long-lived process runs one command in another. A
+/// command closes the connections that were opened since it began. Earlier ones
+/// belong to others, and so do those of another thread that runs its own
+/// command.
 ///
-/// In a forked child the parent's connections stay in here, so that nobody
-/// finalizes them, but are given to nobody.
+/// In a forked child the parent's connections stay in here, so that they are
+/// not finalized, but they are never returned.
 #[derive(Debug)]
 pub struct Registry<P> {
     entries: Vec<Entry<P>>,
     next: u64,
-    /// For each command that runs, its thread and the first number that is
-    /// its own. The outermost one may have begun before anybody could tell.
+    /// For each running command, its thread and the first number of its own.
+    /// The outermost one may have begun before uilog was loaded.
     commands: Vec<(ThreadId, Id)>,
     counters: Counters,
 }
@@ -87,14 +87,14 @@ impl<P> Registry<P> {
         id
     }
 
-    /// Notes that nobody uses a connection any more, though nobody has closed
-    /// it; false if there is no such connection, or no longer.
+    /// Notes that a connection is unused, though it was not closed; false if
+    /// there is no such connection.
     pub fn orphan(&mut self, id: Id) -> bool {
         let entry = self.entries.iter_mut().find(|entry| entry.id == id);
         entry.map(|entry| entry.is_orphan = true).is_some()
     }
 
-    /// Lets go of a connection that is closed.
+    /// Removes a closed connection.
     pub fn remove(
         &mut self,
         id: Id,

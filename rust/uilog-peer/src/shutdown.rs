@@ -82,8 +82,8 @@ impl Shutdown {
         awaited.wait(Some(until));
     }
 
-    /// Waits for nothing any more but the end of the processes, which are
-    /// told to end: for a second at most.
+    /// Only waits for the end of the processes, which get a signal: for a
+    /// second at most.
     pub fn interrupt(&mut self) {
         for peer in &mut self.peers {
             peer.interrupt();

@@ -14,7 +14,7 @@ use nix::poll::poll;
 /// How often a process is asked for that has no descriptor to wait for.
 const ASK_PAUSE: Duration = Duration::from_millis(10);
 
-/// What is waited for.
+/// The descriptors to wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited<'fd> {
     fds: Vec<PollFd<'fd>>,

@@ -1,5 +1,5 @@
-//! Connections to scripted peers, and what their end leaves behind: looked
-//! up in /proc, not believed.
+//! Connections to scripted peers, and what remains after their end, as seen in
+//! /proc.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

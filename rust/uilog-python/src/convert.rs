@@ -50,7 +50,7 @@ pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
         .collect()
 }
 
-/// The items of a section; `None` as a value is none.
+/// The items of a section; items whose value is `None` are skipped.
 pub(crate) fn items(
     items: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -175,8 +175,8 @@ fn string(text: &Bound<'_, PyString>) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// A message for a format that its arguments do not fit: the format as it
-/// stands, and each argument as `repr` shows it.
+/// A message whose arguments do not fit its format: the format unchanged, and
+/// each argument's `repr`.
 pub(crate) fn repair(
     msgfmt: &Bound<'_, PyAny>,
     msgargs: &Bound<'_, PyTuple>,
@@ -202,7 +202,7 @@ pub(crate) fn repair(
     message
 }
 
-/// An exception in one line: its type, and what it says.
+/// An exception in one line: its type and its text.
 pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
     let said = try_text(error).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
@@ -210,7 +210,7 @@ pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
     format!("{}: {said}", type_name(error))
 }
 
-/// Any object as text, whatever its encoding.
+/// Any object as text, in any encoding.
 pub(crate) fn lossy(value: &Bound<'_, PyAny>) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
 }
@@ -243,7 +243,7 @@ struct Records {
     /// The agent that there is, and whether it is stopped.
     agent: Option<Agent>,
     queue: Option<record_queue::Status>,
-    /// Why there is no queue, although there is to be an agent.
+    /// Why there is no queue, although an agent is configured.
     unusable: Option<String>,
 }
 

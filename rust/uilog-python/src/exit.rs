@@ -12,7 +12,7 @@ use uilog_logger::host::Host;
 
 use crate::host;
 
-/// Waits, if it is to be waited, for no longer than is configured.
+/// Waits, if configured, at most the configured time.
 pub(crate) fn deliver(py: Python<'_>) {
     let mut wait: Option<ExitWait> = None;
     host::guarded(|| wait = host::with(|host| Host::begin_exit_wait(host)));

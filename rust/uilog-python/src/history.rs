@@ -64,9 +64,8 @@ fn path_bytes<'py>(py: Python<'py>, path: &Path) -> Bound<'py, PyBytes> {
 
 #[pymethods]
 impl History {
-    /// Opens the blackbox at `path`; each argument keeps out what it does not
-    /// describe. A date is (seconds since the epoch, the same on the local
-    /// clock).
+    /// Opens the blackbox at `path`; each argument is a filter. A date is
+    /// (seconds since the epoch, the same on the local clock).
     #[new]
     #[pyo3(signature = (
         path,
@@ -159,12 +158,12 @@ impl History {
         Ok(Some(list))
     }
 
-    /// Looks for what has been logged since, which can then be had as before.
+    /// Checks for new events, which are then returned as usual.
     fn poll(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, Reader::poll)
     }
 
-    /// How many torn writes were among what was handed out.
+    /// How many incomplete writes were in the returned text.
     fn damaged(&self, py: Python<'_>) -> PyResult<u64> {
         self.with(py, |reader| Ok(reader.damaged()))
     }

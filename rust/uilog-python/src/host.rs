@@ -26,7 +26,7 @@ use uilog_logger::installation;
 /// happen under the GIL alone.
 static HOST: Mutex<Option<Host>> = Mutex::new(None);
 
-/// Whether there are problems that nobody has taken yet.
+/// Whether there are problems that were not fetched yet.
 static UNSEEN: AtomicBool = AtomicBool::new(false);
 
 /// The process that has loaded this module; workers are forked from it.
@@ -35,8 +35,8 @@ static LOADED_BY: AtomicU32 = AtomicU32::new(0);
 /// Whether chg has started the process that has loaded this module.
 static IS_OF_CHG: AtomicBool = AtomicBool::new(false);
 
-/// By which chg tells the server that it starts; hg removes it.
-// hg: contrib/chg/chg.c, chgserver.chgunixservice
+/// Set by chg for the server that it starts; hg removes it. hg:
+/// contrib/chg/chg.c, chgserver.chgunixservice
 const CHG_VARIABLE: &str = "CHGINTERNALMARK";
 
 static HG_EXECUTABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -82,7 +82,7 @@ pub(crate) fn with<T>(body: impl FnOnce(&mut Host) -> T) -> T {
     body(host)
 }
 
-/// Uses the process's host, which is first told the current environment.
+/// Uses the process's host with the current environment.
 pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
     ENVIRONMENT.with(|block| {
         let mut block = block.take();
@@ -104,7 +104,7 @@ pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
     })
 }
 
-/// Counts what has become of an event at a sink outside of a logger.
+/// Counts the result of an event at a sink outside of a logger.
 pub(crate) fn account(event: &[u8], delivered: Result<(), Loss>) {
     let rest = with(|host| {
         if delivered.is_ok() && host.is_own() {
@@ -145,12 +145,12 @@ pub(crate) fn reported_fault(kind: FaultKind, detail: String) {
     with(|host| host.with_own_report(|host| host.fault(kind, detail)));
 }
 
-/// Whether there are problems that nobody has taken since the last call.
+/// Whether there are new problems since the last call.
 pub(crate) fn has_unseen() -> bool {
     UNSEEN.swap(false, Ordering::Relaxed)
 }
 
-/// hg's executable, as `procutil.hgexecutable` tells.
+/// hg's executable, from `procutil.hgexecutable`.
 pub(crate) fn hg_executable(py: Python<'_>) -> Vec<u8> {
     let called = HG_EXECUTABLE.get(py).map(|call| call.bind(py).call0());
     match called {

@@ -106,8 +106,8 @@ impl Logger {
         self.root.as_deref().map(Cow::Borrowed)
     }
 
-    /// Tells that a command begins in this ui's repository, whether or not
-    /// any sink wants to know.
+    /// Notes that a command begins in this ui's repository, even if no sink
+    /// tracks it.
     fn begin_command(&self) {
         host::with(|host| {
             host.begin_command(self.root.as_deref());
@@ -115,9 +115,8 @@ impl Logger {
         });
     }
 
-    /// Notes that a command begins, which is called so: if this process is
-    /// killed, sinks are told of it. `depth` tells how many commands are
-    /// nested around it.
+    /// Notes that a command of this name begins: if this process is killed,
+    /// sinks get an event. `depth` is the number of enclosing commands.
     fn note_command(
         &self,
         py: Python<'_>,
@@ -126,7 +125,7 @@ impl Logger {
         depth: usize,
     ) {
         host::guarded(|| {
-            // `uilog run` is told by the system.
+            // The system reports the end to `uilog run`.
             #[cfg(target_os = "linux")]
             if claim::is_of_run(depth) {
                 return;
@@ -151,11 +150,11 @@ impl Logger {
         });
     }
 
-    /// Begins the span of this thread's innermost command. `version` tells
+    /// Begins the span of this thread's innermost command. `version` is
     /// Mercurial's; for the others see `Host::begin_span`.
     ///
-    /// Returns what the command's children are to find in `TRACEPARENT`;
-    /// `None` if the command has its span already.
+    /// Returns the `TRACEPARENT` for the command's children; `None` if the
+    /// command has a span already.
     fn begin_span(
         &self,
         py: Python<'_>,
@@ -199,7 +198,7 @@ impl Logger {
         trace.map(|it| traceparent(py, it.context()))
     }
 
-    /// Whether there are sinks that tell of traces.
+    /// Whether there are structured sinks, which need traces.
     #[getter]
     fn tells_traces(&self) -> bool {
         self.inner.has_structured()
@@ -217,8 +216,8 @@ impl Logger {
         self.__contains__(event)
     }
 
-    /// Hands an event to every sink that tracks it; true if there is anything
-    /// that debug output should tell (see `take_unseen`).
+    /// Passes an event to every sink that tracks it; true if there are problems
+    /// for debug output (see `take_unseen`).
     fn log(
         &self,
         py: Python<'_>,
@@ -357,7 +356,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// An attribute of the module that is asked for for the first time.
 #[pyfunction]
-#[pyo3(pass_module)]
+#[pyo3(name = "__getattr__", pass_module)]
 fn find<'py>(
     module: &Bound<'py, PyModule>,
     name: &str,
@@ -447,26 +446,27 @@ mod functions {
         is_there
     }
 
-    /// Tells that the outermost command runs already in this thread.
+    /// Notes that the outermost command already runs in this thread.
     #[pyfunction]
     pub(super) fn enter_outermost() {
         host::with(|host| host.enter_command(false));
     }
 
-    /// Tells that this process is about to become another program, or that it
-    /// could not: nobody has killed it then.
+    /// Notes that this process is about to execute another program, or that it
+    /// could not: then it was not killed.
     #[pyfunction]
     pub(super) fn become_another(is_about_to: bool) {
         host::with(|host| host.become_another(is_about_to));
     }
 
-    /// Tells that this thread's innermost command has ended.
+    /// Notes that this thread's innermost command has ended.
     #[pyfunction]
     pub(super) fn end_command() {
         host::with(Host::end_command);
     }
 
-    /// Tells that what runs begins something that may take long, of this kind.
+    /// Notes that the command begins something that may take long, of this
+    /// kind.
     #[pyfunction]
     pub(super) fn begin_phase(kind: &[u8], options: &Bound<'_, PyDict>) {
         host::guarded(|| {
@@ -478,13 +478,13 @@ mod functions {
         });
     }
 
-    /// Tells that what has begun last of that is over.
+    /// Notes that the last phase is over.
     #[pyfunction]
     pub(super) fn end_phase() {
         host::with(Host::end_phase);
     }
 
-    /// Tells that this thread's innermost hook has ended.
+    /// Notes that this thread's innermost hook has ended.
     #[pyfunction]
     pub(super) fn end_hook() {
         host::with(Host::end_hook);
@@ -497,8 +497,8 @@ mod functions {
         root.map(|root| PyBytes::new(py, &root).unbind())
     }
 
-    /// Tells at which bookmark or branch and at which node the working
-    /// directory of the repository at `root` is.
+    /// Sets the bookmark or branch and the node of the working directory of the
+    /// repository at `root`.
     #[pyfunction]
     pub(super) fn set_head(
         root: &[u8],
@@ -508,8 +508,8 @@ mod functions {
         host::with(|host| host.set_head(root, name, node));
     }
 
-    /// Who is at work, as the environment tells: kind and name. `is_used` and
-    /// `is_there` tell whether hg uses a terminal, and whether it has one.
+    /// Who runs hg, by the environment: kind and name. `is_used` and `is_there`
+    /// say whether hg uses a terminal, and whether it has one.
     #[pyfunction]
     pub(super) fn starter(
         is_used: bool,
@@ -522,8 +522,7 @@ mod functions {
         (found.map(|it| it.kind), found.and_then(|it| it.name))
     }
 
-    /// Whether this process runs in a container, as far as its pid namespace
-    /// tells.
+    /// Whether this process runs in a container, by its pid namespace.
     #[pyfunction]
     pub(super) fn is_in_container() -> bool {
         uilog_channel::agent_address::is_in_container()
@@ -579,14 +578,14 @@ mod functions {
         host::is_chg_server()
     }
 
-    /// Tells that hg has changed its umask.
+    /// Notes that hg has changed its umask.
     #[pyfunction]
     pub(super) fn set_umask(umask: u32) {
         host::with(|host| host.set_umask(umask));
     }
 
-    /// What is probably a mistake in `[uilog]` and `[logtoprocess]`, as
-    /// (section, name, problem).
+    /// Probable mistakes in `[uilog]` and `[logtoprocess]`, as (section, name,
+    /// problem).
     #[pyfunction]
     pub(super) fn config_hints(
         uilog: Items<'_>,
@@ -705,23 +704,23 @@ mod functions {
         peer::orphans(py)
     }
 
-    /// Tells that a command begins inside of what runs already; if it
-    /// `is_served`, a client of this process, a server, has asked for it.
+    /// Notes that a command begins within another; if it `is_served`, a client
+    /// of this process, a server, has requested it.
     #[pyfunction]
     pub(super) fn enter_command(is_served: bool) {
         peer::enter_command();
         host::with(|host| host.enter_command(is_served));
     }
 
-    /// Tells that the innermost command has ended.
+    /// Notes that the innermost command has ended.
     #[pyfunction]
     pub(super) fn leave_command() {
         peer::leave_command();
         host::with(Host::leave_command);
     }
 
-    /// When hg ends: waits until what it has logged is delivered, if it is to
-    /// wait, and looks after what nobody else would notice any more.
+    /// When hg ends: waits for delivery, if configured, and handles losses that
+    /// no other process would notice.
     #[pyfunction]
     pub(super) fn finish(py: Python<'_>) {
         exit::deliver(py);

@@ -39,9 +39,9 @@ type HgDate = (f64, i32);
 /// What a line says of hg that the system is not asked for.
 type Given = (bool, Option<Vec<u8>>, Option<i64>, Option<HgDate>);
 
-/// What is to be told: that the record was refused (the system's number, and a
-/// text, unless it has been told before), warnings about a rotation, and a
-/// record that is to be shown.
+/// What to report: that the record was refused (the system's error number, and
+/// a text, unless it was reported before), warnings about a rotation, and a
+/// record to show.
 type Told = (
     Option<(Option<i32>, Option<Py<PyBytes>>)>,
     Vec<Py<PyBytes>>,
@@ -58,8 +58,8 @@ pub(crate) struct LineStyle {
 
 #[pymethods]
 impl LineStyle {
-    /// `is_shown` has each line returned that has been written. `date`, if
-    /// given, stands in for the clock.
+    /// With `is_shown`, each written line is returned. `date` replaces the
+    /// clock.
     #[new]
     #[pyo3(signature = (date_format, has_source, is_shown, date=None))]
     fn new(
@@ -85,8 +85,8 @@ pub(crate) struct LogFile {
 
 #[pymethods]
 impl LogFile {
-    /// `maxsize` is in bytes, with 0 for no rotation; `mode`, if given, says
-    /// who may read and write new files, whatever the umask.
+    /// `maxsize` is in bytes, 0 means no rotation; `mode` has the permissions
+    /// of new files, whatever the umask is.
     #[new]
     #[pyo3(signature = (path, track, ignore, maxsize, maxfiles, mode=None))]
     fn new(
@@ -173,8 +173,8 @@ impl LogFile {
         Some((refused, warnings, shown.map(Bound::unbind)))
     }
 
-    /// Appends a line of Mercurial's other logs; `None` if there is nothing
-    /// to tell.
+    /// Appends a line of Mercurial's other logs; `None` if there is nothing to
+    /// report.
     fn write_file_line(
         &self,
         py: Python<'_>,
@@ -196,7 +196,7 @@ impl LogFile {
 }
 
 impl LogFile {
-    /// Writes a line and counts it; returns what is to be reported.
+    /// Writes a line and counts it; returns what to report.
     fn tell(
         &self,
         py: Python<'_>,
@@ -244,7 +244,7 @@ fn bytes_of<'a>(object: &'a Bound<'_, PyAny>) -> Cow<'a, [u8]> {
 fn timestamp((seconds, behind): HgDate) -> Timestamp {
     let micros = (seconds * 1e6).round();
     Timestamp {
-        // Saturates, and shows what is beyond as hg does.
+        // Saturates, and shows larger values as hg does.
         micros: micros as i64,
         offset: behind.saturating_neg(),
     }
@@ -258,9 +258,8 @@ fn own_pid() -> i64 {
     i64::from(uilog_sys::fork::process_id())
 }
 
-/// The login name as the environment tells it; else the user database is asked
-/// once, which may take long.
-// Python: getpass.getuser
+/// The login name in the environment; else the user database is read once,
+/// which may take long. Python: getpass.getuser
 fn current_user(py: Python<'_>) -> Cow<'static, [u8]> {
     static DATABASE: PyOnceLock<Vec<u8>> = PyOnceLock::new();
     let value_of = |name| Some(std::env::var_os(name)?.into_vec());

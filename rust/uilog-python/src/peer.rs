@@ -76,7 +76,7 @@ impl Peer {
 
 #[pymethods]
 impl Peer {
-    /// Takes over a connection to `url`: the process and, as duplicates, the
+    /// Takes a connection to `url`: the process and, as duplicates, the
     /// descriptors of its standard input, output and error.
     #[new]
     #[pyo3(signature = (url, pid, stdin, stdout, stderr))]
@@ -267,7 +267,7 @@ pub(crate) fn orphan(id: u64) {
     with_registry(|registry| registry.orphan(Id(id)));
 }
 
-/// Lets go of one that is closed; of one that is not ours, nobody knows more.
+/// Removes a closed connection; ignores those of other processes.
 pub(crate) fn unregister(id: u64, is_leaked: bool, connection: Option<&Peer>) {
     let closed = connection.and_then(Peer::result);
     let outcome = closed.map_or(Outcome::Closed, |it| it.outcome);

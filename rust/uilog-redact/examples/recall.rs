@@ -1,10 +1,9 @@
-//! What the redactor makes of a corpus of your own, in the format of
-//! `tests/corpus/`: each text with a leak, each that becomes other than
-//! wanted, each false alarm.
+//! Runs the redactor on your own corpus, in the format of `tests/corpus/`, and
+//! prints each text with a leak, each unexpected result, and each false alarm.
 //!
 //! `cargo run -p uilog-redact --example recall -- SECRETS HARMLESS`
 //!
-//! Which rule finds a secret is not looked at.
+//! It does not check which rule finds a secret.
 
 use std::env;
 use std::error::Error;

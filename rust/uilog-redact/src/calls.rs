@@ -139,7 +139,7 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-/// The name of what is called, with the objects that it belongs to.
+/// The name of the called function, with its objects.
 fn name_before(before: &[u8]) -> &[u8] {
     // Python: http_auth=('alice', X)
     let before = before.strip_suffix(b"=").unwrap_or(before);

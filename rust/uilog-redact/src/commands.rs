@@ -11,11 +11,12 @@ use crate::name::is_telling;
 /// What a part of a word is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
-    /// A text that somebody wrote.
+    /// A text that a person wrote.
     Message,
     /// The name of a user.
     User,
-    /// What follows an option that stock hg has not, and whose name tells.
+    /// The value of an option that stock hg does not have, and whose name
+    /// suggests a secret.
     Secret,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct Part {
     pub(crate) word: usize,
     /// Which part of it.
     pub(crate) range: Range<usize>,
-    /// What it is.
+    /// Its role.
     pub(crate) role: Role,
 }
 
@@ -167,8 +168,8 @@ impl Options {
     }
 }
 
-/// Says of each word what it is: `words` is everything behind `hg`.
-// hg: dispatch._parse over fancyopts.fancyopts
+/// The role of each word: `words` is everything after `hg`. hg: dispatch._parse
+/// over fancyopts.fancyopts
 pub(crate) fn parse<W: AsRef<[u8]>>(words: &[W]) -> Parsed {
     let mut parser = Parser {
         words,
@@ -307,8 +308,8 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
     }
 }
 
-/// Options whose value is a text that somebody wrote, of commands that stock hg
-/// has not.
+/// Options whose value is a text that a person wrote, for commands that stock
+/// hg does not have.
 const FREE_TEXTS: [&[u8]; 6] = [
     b"comment",
     b"description",

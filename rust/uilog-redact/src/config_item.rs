@@ -23,8 +23,8 @@ use crate::value::looks_chosen;
 use crate::value::looks_random;
 use crate::words::blanks;
 
-/// Those of stock hg and its bundled extensions. Names that tell by themselves
-/// (`smtp.password`) are found without this.
+/// Items of stock hg and its bundled extensions. Names that suggest a secret
+/// themselves (`smtp.password`) are found without this.
 const DEFAULT_ITEMS: [&[u8]; 6] = [
     b"auth.*",
     b"hostsecurity.*",
@@ -127,7 +127,7 @@ impl ConfigItems {
     }
 }
 
-/// Parts of an item's section and name that tell of a secret, or of an account.
+/// Parts of an item's section and name that suggest a secret, or an account.
 const TELLING: [&[u8]; 19] = [
     b"auth",
     b"oauth",
@@ -178,7 +178,7 @@ const HARMLESS_PARTS: [&[u8]; 24] = [
     b"provider",
 ];
 
-/// Sections whose names are chosen by the user, or tell of something else.
+/// Sections whose names are chosen by the user, or mean something else.
 const OTHER_SECTIONS: [&[u8]; 15] = [
     b"alias",
     b"cls",
@@ -197,8 +197,8 @@ const OTHER_SECTIONS: [&[u8]; 15] = [
     b"this",
 ];
 
-/// Whether an item of whatever extension tells of a secret by its section or
-/// its name: `jira.auth`, `tokens.hg`.
+/// Whether the section or the name of an item of any extension suggests a
+/// secret: `jira.auth`, `tokens.hg`.
 fn is_telling_item(item: &[u8]) -> bool {
     // `authtoken`, `clientsecret`
     const ENDINGS: [&[u8]; 4] = [b"token", b"secret", b"password", b"apikey"];
@@ -354,8 +354,8 @@ pub(crate) fn find_settings(
     }
 }
 
-/// Whether an item behind this stands on a line of its own, as `hg config`
-/// prints it: perhaps behind `FILE:LINE: `.
+/// Whether an item after this text is on its own line, as `hg config` prints
+/// it: perhaps after `FILE:LINE: `.
 fn is_listed(before: &[u8], scope: Scope) -> bool {
     if scope == Scope::Word {
         return false;

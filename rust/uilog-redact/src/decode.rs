@@ -77,7 +77,7 @@ pub(crate) fn decoded(text: &[u8]) -> Option<Word> {
     is_changed.then_some(word)
 }
 
-/// The byte that stands escaped at the beginning of a text, and its length.
+/// The escaped byte at the beginning of a text, and the length of the escape.
 fn escape(text: &[u8]) -> Option<(u8, usize)> {
     if text.starts_with(SHELL_QUOTE) {
         return Some((b'\'', SHELL_QUOTE.len()));

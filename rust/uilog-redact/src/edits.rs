@@ -9,7 +9,7 @@ use crate::found::Found;
 use crate::redacted::RedactedRange;
 use crate::rule::Rule;
 
-/// What is replaced in a text, over all the times that it was looked at.
+/// The replacements in a text, of all passes.
 #[derive(Debug, Default)]
 pub(crate) struct Edits(Vec<Edit>);
 
@@ -22,8 +22,8 @@ struct Edit {
 }
 
 impl Edits {
-    /// Adds what was found in the text with the edits so far. It goes over
-    /// each of their markers wholly or not at all.
+    /// Adds what was found in the text with the edits so far. It covers each of
+    /// their markers completely or not at all.
     pub(crate) fn add(&mut self, found: Vec<Found>) {
         let mut old = std::mem::take(&mut self.0).into_iter().peekable();
         // By the edits so far, up to the place that is looked at.

@@ -139,7 +139,7 @@ pub(crate) struct Extent {
     pub(crate) range: Range<usize>,
     /// What of it a shell takes for one word.
     pub(crate) word: Range<usize>,
-    /// The quote that it has of its own, or that is around it and its name.
+    /// The value's own quote, or the one around it and its name.
     pub(crate) quote: Option<Mark>,
 }
 
@@ -234,9 +234,9 @@ impl<'t> Extents<'t> {
         close
     }
 
-    /// The value that begins at this place; `around` is the quote before the
-    /// name that it is assigned to. Where the name has quotes of its own, a
-    /// quote here begins the value, whatever is open.
+    /// The value that begins here; `around` is the quote before the name to
+    /// which it is assigned. If the name is quoted separately, a quote here
+    /// begins the value, whatever is open.
     pub(crate) fn value(
         &mut self,
         start: usize,

@@ -9,7 +9,7 @@ use memchr::memrchr;
 use crate::steps;
 
 const MAX_SPACES: usize = 4;
-/// Between a name and the value that is told apart from it.
+/// Maximum distance between a name and its separate value.
 const MAX_GAP_BYTES: usize = 96;
 
 /// Whether what begins here is the value of something called a name.
@@ -34,8 +34,8 @@ pub(crate) fn is_field_name(text: &[u8], start: usize) -> bool {
     })
 }
 
-/// Where the value of a field begins, if the name of one stands here:
-/// `{"name": "NAME", "value": "VALUE"}`.
+/// Where the value of a field begins, if the field's name is here: `{"name":
+/// "NAME", "value": "VALUE"}`.
 pub(crate) fn value_of_field(
     text: &[u8],
     start: usize,
@@ -113,7 +113,7 @@ pub(crate) fn field_value(text: &[u8], end: usize) -> Option<usize> {
         at += memchr(b'>', &near[at..])?;
     }
     let mut len;
-    // Another member may stand between: `"type": "string",`.
+    // Another member may be in between: `"type": "string",`.
     let mut others = 0;
     loop {
         at = skip(at, b" \t\r\n,;></{\"'\\");
@@ -143,8 +143,8 @@ pub(crate) fn field_value(text: &[u8], end: usize) -> Option<usize> {
     (at < text.len()).then_some(at)
 }
 
-/// Where the value begins that stands before the name of its field:
-/// `"value": "X", "name": "NAME`.
+/// Where the value begins that precedes the name of its field: `"value": "X",
+/// "name": "NAME`.
 pub(crate) fn field_value_before(text: &[u8], start: usize) -> Option<usize> {
     let (_, name) = word_before(text, start)?;
     let before = &text[name.saturating_sub(MAX_GAP_BYTES)..name];

@@ -50,8 +50,8 @@ impl Found {
     }
 }
 
-/// What was found, in order, none touching another or a part of a marker; what
-/// is in a marker already is left out.
+/// The found places, in order, without touching one another or a part of a
+/// marker; places within a marker are dropped.
 pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
     if found.is_empty() {
         return found;
@@ -82,7 +82,7 @@ pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
     for found in found {
         match tidied.last_mut() {
             Some(last) if found.range.start < last.range.end => {
-                // Where a URL's password ends is known, whatever stands in it.
+                // The end of a URL's password is known, whatever it contains.
                 let is_by_chance = last.rule == Rule::URL_PASSWORD
                     && found.range.start > last.range.start;
                 if !is_by_chance {
@@ -95,7 +95,7 @@ pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
     tidied
 }
 
-/// How little a rule says of what it found.
+/// How unspecific a rule is.
 fn rank(found: &Found) -> u8 {
     match found.rule {
         Rule::SECRET => 3,

@@ -86,8 +86,8 @@ pub use user::KeyTooShort;
 pub use user::MIN_KEY_BYTES;
 pub use user::hash_user;
 
-/// The arguments in a command line as hg logs it and as a [`Redactor`] leaves
-/// it: what stands in the place of a secret stays whole.
+/// The arguments in a command line as hg logs it and as a [`Redactor`] returns
+/// it: a marker stays whole.
 pub fn arguments(line: &[u8]) -> Vec<Vec<u8>> {
     let (words, _) = words::split(line, 0, words::Line::Arguments);
     words.into_iter().map(|word| word.bytes).collect()

@@ -115,7 +115,7 @@ const OTHERS: &[&str] = &[
     ":",
 ];
 
-/// What may follow a telling word.
+/// Texts that may follow a secret word.
 const VALUES: &[&str] = &[
     "=", "=/tmp/", "=self.", "=$(", "=${", "='", "=\"", "=\\\"", "='\\''",
     "=a'", "=a\"b", "=x(", "=a&", "=a;", ": ", ": \"", ": |\n ", "\": \"",
@@ -125,7 +125,7 @@ const VALUES: &[&str] = &[
 /// What may follow any other beginning.
 const FOLLOWING: &[&str] = &[" -p ", "'", "=a "];
 
-/// Words that stand for all of their kind.
+/// Words that represent all of their kind.
 const SAMPLES: &[&str] = &["password", "pw", "token", "API_KEY", "key", "otp"];
 
 fn pieces() -> Vec<String> {
@@ -151,7 +151,7 @@ fn pieces() -> Vec<String> {
     }
     for token in TOKENS {
         pieces.extend(token.prefixes.first().map(|&prefix| prefix.to_owned()));
-        // All but the last byte: what is looked at in vain.
+        // Everything except the last byte, so that the search is in vain.
         let mut example = token.example.replace("{+}", "");
         example.pop();
         pieces.push(example);
@@ -196,7 +196,7 @@ fn the_work_is_linear_whatever_the_text() {
     let redactor = Redactor::new(&Policy::default());
     let mut most = 0;
     for piece in pieces() {
-        // How a command is read makes no difference to what is in its words.
+        // How a command is parsed does not affect its words.
         let is_sample = OTHERS.iter().any(|other| piece.starts_with(other));
         let events: &[&[u8]] = if is_sample {
             &[b"text", b"command"]
@@ -207,7 +207,7 @@ fn the_work_is_linear_whatever_the_text() {
             let (short, long) = compare(&redactor, event, &piece, BYTES);
             assert!(short >= BYTES, "{piece:?}: nothing was looked at");
             if !is_linear(short, long) {
-                // What is bounded may not have reached its bound.
+                // Bounded work may not have reached its bound.
                 let (short, long) =
                     compare(&redactor, event, &piece, LONG_BYTES);
                 assert!(

@@ -25,7 +25,7 @@ pub(crate) enum SecretKind {
 struct Telling {
     word: &'static str,
     kind: SecretKind,
-    /// Whether it counts only as a word of its own: not in `bypass`, `author`.
+    /// Whether it counts only as a separate word: not in `bypass`, `author`.
     is_whole: bool,
 }
 
@@ -207,7 +207,7 @@ const NOT_GLUED: [&str; 20] = [
     "passthrough",
 ];
 
-/// Words behind a telling word that make it harmless: `token_type`.
+/// Words after a secret word that make it harmless: `token_type`.
 const HARMLESS_ENDINGS: [&str; 117] = [
     "file",
     "files",
@@ -328,7 +328,7 @@ const HARMLESS_ENDINGS: [&str; 117] = [
     "retries",
 ];
 
-/// Words before a telling word that make it harmless: `has_password`.
+/// Words before a secret word that make it harmless: `has_password`.
 const HARMLESS_BEGINNINGS: [&str; 16] = [
     "no", "has", "is", "use", "uses", "need", "needs", "require", "allow",
     "enable", "disable", "max", "min", "num", "ask", "show",
@@ -405,8 +405,8 @@ const NODES: usize =
 
 static TRIE: Trie<NODES, { WORDS.len() }> = Trie::new(&WORDS);
 
-/// Where telling words stand in a text, by their beginnings. They may overlap:
-/// there is `otp` in `rootpw`.
+/// The secret words in a text, by their beginnings. They may overlap: `rootpw`
+/// contains `otp`.
 pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
     TRIE.find(text).map(|found| Occurrence {
         number: found.word,
@@ -415,7 +415,7 @@ pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
     })
 }
 
-/// A telling word in a text.
+/// A secret word in a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occurrence {
     number: usize,
@@ -424,12 +424,12 @@ pub(crate) struct Occurrence {
 }
 
 impl Occurrence {
-    /// Whether this counts only as a word of its own.
+    /// Whether this counts only as a separate word.
     pub(crate) fn is_short(&self) -> bool {
         TELLING[self.number].is_whole
     }
 
-    /// What a name tells in which this word stands.
+    /// What the name that contains this word suggests.
     fn kind(&self, name: &[u8]) -> Option<SecretKind> {
         let telling = &TELLING[self.number];
         if telling.is_whole && !self.is_whole(name, telling.word) {
@@ -462,7 +462,8 @@ impl Occurrence {
     /// The words before and behind this one in a name.
     fn around<'n>(&self, name: &'n [u8]) -> (Vec<&'n [u8]>, Vec<&'n [u8]>) {
         let Self { start, end, .. } = *self;
-        // The word that this is the end of is none before it: `requirepass`.
+        // A word that ends with this one is a separate word before it:
+        // `requirepass`.
         let is_inside = start > 0
             && name[start - 1].is_ascii_alphabetic()
             && !(name[start].is_ascii_uppercase()
@@ -478,7 +479,7 @@ impl Occurrence {
         (parts(&name[..begin]), parts(&name[end..]))
     }
 
-    /// What the name from `start` to `end` tells, in which this word stands.
+    /// What the name from `start` to `end`, which contains this word, suggests.
     pub(crate) fn kind_in(
         &self,
         text: &[u8],
@@ -493,7 +494,7 @@ impl Occurrence {
         word.kind(&text[start..end])
     }
 
-    /// Whether the word is one of its own in the name, or at the end of one
+    /// Whether the word is separate in the name, or at the end of another one
     /// as passwords are.
     fn is_whole(&self, name: &[u8], word: &str) -> bool {
         let is_end = name.get(self.end).is_none_or(|next| {
@@ -527,7 +528,7 @@ impl Occurrence {
     }
 }
 
-/// Whether the words around a telling one make it harmless.
+/// Whether the words around a secret word make it harmless.
 fn is_harmless(before: &[&[u8]], after: &[&[u8]]) -> bool {
     let ends = |part: Option<&&[u8]>| {
         part.is_some_and(|part| is_one_of(part, &HARMLESS_ENDINGS))
@@ -565,7 +566,7 @@ fn parts(name: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// What the last telling word of a name says, the longest of several.
+/// What the last secret word of a name suggests, the longest of several.
 pub(crate) fn kind(name: &[u8]) -> Option<SecretKind> {
     find(name)
         .filter_map(|word| Some((word, word.kind(name)?)))

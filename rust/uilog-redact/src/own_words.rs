@@ -13,7 +13,7 @@ const MAX_HOST_BYTES: usize = 128;
 /// Bytes of the name of a wire command at most.
 const MAX_COMMAND_BYTES: usize = 40;
 
-/// Whether this option of this event stays as it is, whatever the policy.
+/// Whether this option of this event is never redacted.
 pub fn is_own_words(event: &[u8], key: &[u8], value: &[u8]) -> bool {
     match (event, key) {
         (b"lockwait" | b"lockbroken" | b"commandslow", b"holder_session") => {
@@ -66,8 +66,8 @@ fn is_address(value: &[u8]) -> bool {
     text.is_ok_and(|it| it.parse::<IpAddr>().is_ok())
 }
 
-/// Whether this tells of an extension: `evolve=11.1.0`, `rebase=internal`. A
-/// version begins with a digit, so that no word passes for one.
+/// Whether this is an extension: `evolve=11.1.0`, `rebase=internal`. A version
+/// begins with a digit, so no word looks like one.
 fn is_extension(word: &[u8]) -> bool {
     let of_name = |it: &u8| it.is_ascii_alphanumeric() || b"_.-".contains(it);
     let of_version = |it: &u8| it.is_ascii_digit() || b".+".contains(it);
@@ -81,7 +81,7 @@ fn is_extension(word: &[u8]) -> bool {
             || [&b"internal"[..], b"unknown"].contains(&version))
 }
 
-/// Whether this tells of a wire command: `listkeys=2:0.014`.
+/// Whether this is a wire command: `listkeys=2:0.014`.
 fn is_count(word: &[u8]) -> bool {
     let digits = |text: &str| {
         (1..=20).contains(&text.len())

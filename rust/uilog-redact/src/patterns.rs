@@ -110,7 +110,7 @@ fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// Whether the name of a program that ends here is a word of its own, and
+/// Whether the name of a program that ends here is a separate word, and
 /// something may follow it.
 fn is_called(text: &[u8], end: usize) -> bool {
     match &text[end..] {
@@ -231,7 +231,7 @@ fn has_program(text: &[u8]) -> bool {
             && is_in_name
             && programs::table::names_at(text, at).any(|end| {
                 let name = &text[at..end];
-                // `http -a` is a command, `http:` is none.
+                // `http -a` is a command, `http:` is not.
                 is_called(text, end)
                     && (name
                         .get(..4)

@@ -107,7 +107,7 @@ fn find_putty(text: &[u8], found: &mut Vec<Found>) {
             .iter()
             .take_while(|byte| is_base64(byte))
             .count();
-        // What is in the line of `Private-MAC:` is none of the key.
+        // The line of `Private-MAC:` is not a part of the key.
         if text.get(start + len).is_some() {
             len = text[start..start + len]
                 .iter()
@@ -130,8 +130,8 @@ fn find_putty(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-/// The private members of a JSON web key: whatever has a `kty`.
-// RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1
+/// The private members of a JSON web key: an object with a `kty`. RFC 7518,
+/// sections 6.2.2, 6.3.2 and 6.4.1
 fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
     const MEMBERS: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
     const MIN_BYTES: usize = 10;

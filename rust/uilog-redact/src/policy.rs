@@ -20,10 +20,10 @@ pub enum UserPolicy {
 pub enum ArgvPolicy {
     /// Nothing is kept.
     None,
-    /// The command's full name and the full names of its options are told.
+    /// The command's full name and the full names of its options are kept.
     Canonical,
-    /// The command, the names of its options and what is known to be harmless
-    /// are told; of other programs their names.
+    /// The command, the names of its options and harmless values are kept; of
+    /// other programs, their names.
     Structure,
     /// Everything except secrets and message texts is kept.
     #[default]

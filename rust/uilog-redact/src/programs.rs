@@ -36,7 +36,7 @@ pub(crate) use position::is_word;
 /// How deep commands are looked for in quoted arguments of commands.
 const MAX_DEPTH: usize = 4;
 
-/// Finds secrets in whatever commands there are in a text.
+/// Finds secrets in all commands in a text.
 pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     find_at_depth(text, None, 0, found);
     find_wrapped(text, found);
@@ -47,9 +47,8 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-/// Looks at commands that stand in quotes with quotes of the same sort in them,
-/// up to the last one of the line: `Command 'a 'b c'' returned 1`,
-/// `cmd /c "a "b c""`.
+/// Finds commands in quotes that contain quotes of the same kind, up to the
+/// last one of the line: `Command 'a 'b c'' returned 1`, `cmd /c "a "b c""`.
 fn find_wrapped(text: &[u8], found: &mut Vec<Found>) {
     const BEFORE: [&[u8]; 3] = [b"Command '", b"/c \"", b"/C \""];
     if BEFORE.iter().all(|it| memmem::find(text, it).is_none()) {
@@ -92,8 +91,8 @@ fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
     }
 }
 
-/// Finds secrets in the commands and in the lists of arguments of a text, in
-/// which the arguments of a program may stand whose name is somewhere else.
+/// Finds secrets in the commands and in the lists of arguments of a text, which
+/// may contain the arguments of a program whose name is elsewhere.
 fn find_at_depth(
     text: &[u8],
     program: Option<&[u8]>,

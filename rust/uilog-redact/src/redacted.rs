@@ -17,8 +17,8 @@ pub struct RedactedRange {
 /// A text without its secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Redacted<T> {
-    /// What is left.
+    /// The remaining text.
     pub text: T,
-    /// What is gone, from the beginning to the end.
+    /// The removed ranges, in order.
     pub places: Vec<RedactedRange>,
 }

@@ -25,7 +25,7 @@ impl Rule {
     pub const OPTION_VALUE: Self = Self("option-value");
     /// A private key in PEM.
     pub const PRIVATE_KEY: Self = Self("private-key");
-    /// What is assigned to a telling name.
+    /// A value assigned to a name that suggests a secret.
     pub const SECRET: Self = Self("secret");
     /// A text in which every replacement showed another secret.
     pub const TEXT: Self = Self("text");
@@ -35,7 +35,7 @@ impl Rule {
     pub const URL_PARAMETER: Self = Self("url-parameter");
     /// A token in the place of a URL's user.
     pub const URL_TOKEN: Self = Self("url-token");
-    /// A user's name, for which `<user:HASH>` stands.
+    /// A user's name, replaced by `<user:HASH>`.
     pub const USER: Self = Self("user");
     /// What follows the host in a webhook's URL.
     pub const WEBHOOK_URL: Self = Self("webhook-url");
@@ -67,7 +67,7 @@ impl Rule {
         self.0
     }
 
-    /// The marker that replaces what was found.
+    /// The marker that replaces it.
     pub fn marker(self) -> Vec<u8> {
         [OPENING, self.0.as_bytes(), b">"].concat()
     }

@@ -17,9 +17,10 @@ use crate::value::is_placeholder;
 pub(crate) struct Shape {
     /// The rule that it belongs to.
     pub(crate) rule: Rule,
-    /// What it looks like; the group `secret`, if there is one, is what goes.
+    /// Its form; the group `secret`, if there is one, is removed.
     pub(crate) pattern: &'static str,
-    /// In lower case, one of which is in whatever the pattern matches.
+    /// Words in lower case, one of which is in every text that the pattern
+    /// matches.
     pub(crate) words: &'static [&'static str],
     /// In lower case, what the pattern matches without being a secret.
     pub(crate) except: &'static [&'static str],

@@ -41,7 +41,7 @@ impl Segment {
         }
     }
 
-    /// What is in the quotes, or in the parentheses.
+    /// The text in the quotes or parentheses.
     pub(crate) fn inner(&self) -> Range<usize> {
         let len = self.word.bytes.len();
         if self.is_substitution {
@@ -51,7 +51,7 @@ impl Segment {
         }
     }
 
-    /// Whether it may hold commands of its own.
+    /// Whether it may contain commands itself.
     pub(crate) fn may_hold_commands(&self) -> bool {
         (self.quote.is_some() || self.is_substitution)
             && self.word.bytes.iter().any(u8::is_ascii_whitespace)
@@ -93,7 +93,7 @@ impl Arg {
         }
     }
 
-    /// An argument that does not stand in the text.
+    /// An argument that is not in the text.
     pub(crate) fn named(name: &[u8]) -> Self {
         Self {
             bytes: name.to_vec(),
@@ -103,7 +103,7 @@ impl Arg {
         }
     }
 
-    /// An argument in a list, in which nothing stands for anything else.
+    /// An argument in a list, in which no character has a special meaning.
     pub(crate) fn in_list(word: Word, is_quoted: bool) -> Self {
         let segment = Segment {
             word,
@@ -156,7 +156,7 @@ impl Arg {
     }
 }
 
-/// What is called with which arguments.
+/// A program and its arguments.
 #[derive(Debug, Default)]
 pub(crate) struct Command {
     pub(crate) args: Vec<Arg>,
@@ -164,7 +164,7 @@ pub(crate) struct Command {
     pub(crate) here_string: Option<Arg>,
     /// Whether it reads what the command before it writes.
     pub(crate) is_piped: bool,
-    /// Whether the command before it reads what it writes: `<(...)`.
+    /// Whether the command before it reads its output: `<(...)`.
     pub(crate) is_file: bool,
 }
 
@@ -409,7 +409,7 @@ impl Reader<'_> {
                 true
             }
             b'\\' | b'^' => self.continuation() > 0,
-            // In a password they stand between letters, and behind a command
+            // In a password they are between letters, and after a command
             // mostly before a space.
             b';' | b'&' | b'(' | b')' => {
                 is_first
@@ -481,7 +481,7 @@ impl Reader<'_> {
         &mut segments[last]
     }
 
-    /// Reads what is in quotes; nothing if they are not closed.
+    /// Reads quoted text; nothing if the quote is not closed.
     fn quoted(&mut self, quote: u8) -> Option<Segment> {
         let unclosed = usize::from(quote == b'"');
         if self.is_unclosed[unclosed] {
@@ -541,7 +541,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads what is between two `\"`: a text in a text.
+    /// Reads the text between two `\"`: a text in a text.
     fn escaped(&mut self) -> Option<Segment> {
         let quote = self.peek(1)?;
         let start = self.at + 2;

@@ -6,7 +6,7 @@
 /// The longest that is looked at.
 const MAX_BYTES: usize = 64;
 
-/// Parts of words that name what is to be put there.
+/// Parts of words that describe the missing value.
 const NAMES: [&[u8]; 9] = [
     b"PASS",
     b"PW",
@@ -28,7 +28,7 @@ pub(crate) fn is_stand_in(value: &[u8]) -> bool {
         byte.is_ascii_alphanumeric()
             || matches!(byte, b'_' | b'-' | b' ' | b'.')
     };
-    // SOPS writes so what it has encrypted.
+    // SOPS writes encrypted values like this.
     if value.starts_with(b"ENC[") || value == b"ENC" {
         return true;
     }

@@ -21,7 +21,7 @@ pub(crate) struct Token {
     before: &'static [Part],
     /// What follows the prefix.
     body: &'static [Part],
-    /// Whether no letter or digit may stand before it.
+    /// Whether no letter or digit may precede it.
     is_word: bool,
     /// How it has to look.
     check: Check,
@@ -83,7 +83,7 @@ impl Matcher {
         Self { done: Vec::new() }
     }
 
-    /// Looks at what stands around a prefix of the token of this number.
+    /// Checks the text around a prefix of the token of this number.
     pub(crate) fn look(
         &mut self,
         number: usize,
@@ -115,7 +115,7 @@ impl Matcher {
 }
 
 impl Token {
-    /// Where the token begins and ends whose prefix stands here.
+    /// The range of the token whose prefix is here.
     fn around(
         &self,
         text: &[u8],
@@ -134,7 +134,7 @@ impl Token {
         for part in self.body {
             match part.take(text[at..].iter()) {
                 Some(len) => at += len,
-                // Whatever begins before this ends here, too.
+                // Everything that begins earlier ends here, too.
                 None => {
                     if at > end {
                         *done = at;

@@ -15,7 +15,7 @@ struct Node {
     byte: u8,
     /// The first of the letters that may follow.
     child: u16,
-    /// The next of the letters that may stand here.
+    /// The next of the possible letters here.
     sibling: u16,
     /// The first of the words that end here.
     word: u16,

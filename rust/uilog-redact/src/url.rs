@@ -29,11 +29,11 @@ use crate::value::looks_random;
 const DUMMY_PASSWORDS: [&[u8]; 4] =
     [b"x-oauth-basic", b"x-token-auth", b"api_token", b"x"];
 
-/// What stands between a URL's scheme and its authority: as it is, in JSON
+/// Separators between a URL's scheme and its authority: as they are, in JSON
 /// that escapes too much, and in a parameter of another URL.
 const SEPARATORS: [&[u8]; 3] = [b"://", br":\/\/", b"%3a%2f%2f"];
 
-/// A byte of a URL, and how many bytes of the text stand for it.
+/// A byte of a URL, and the number of bytes that encode it in the text.
 struct Unit {
     byte: u8,
     range: Range<usize>,
@@ -265,7 +265,7 @@ fn split<'u>(text: &[u8], info: &'u [Unit]) -> (&'u [Unit], &'u [Unit]) {
     }
 }
 
-/// The byte that this begins with, and how many bytes stand for it.
+/// The first byte, and the number of bytes that encode it.
 fn decoded(text: &[u8]) -> (u8, usize) {
     if let [b'%', high, low, ..] = text
         && let Some(high) = char::from(*high).to_digit(16)
@@ -309,8 +309,8 @@ const MIN_LONG_BYTES: usize = 16;
 /// A parameter whose name says that it is a secret.
 const MIN_BYTES: usize = 4;
 
-/// The values of parameters with telling names, in the query and in the
-/// fragment.
+/// The values of parameters whose names suggest a secret, in the query and in
+/// the fragment.
 pub(crate) fn find_parameters(
     text: &[u8],
     scope: Scope,

@@ -15,12 +15,12 @@ use sha2::Sha256;
 /// A key shorter than this could be found by trying.
 pub const MIN_KEY_BYTES: usize = 16;
 
-/// How much of a hash is told: 64 bits make two of a million users collide
-/// with a probability of 1 in 37 million.
+/// The length of the hash: with 64 bits, two of a million users collide with a
+/// probability of 1 in 37 million.
 const HASH_BYTES: usize = 8;
 
-/// What names are hashed with: to be kept secret, for who has it can find out
-/// the names by trying.
+/// The key for hashing names. It must be kept secret, because with it the names
+/// can be found by trying.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
@@ -57,7 +57,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// 16 hexadecimal digits that stand for the name.
+/// The name's hash as 16 hexadecimal digits.
 pub fn hash_user(key: &Key, name: &[u8]) -> String {
     let mut mac = key.0.clone();
     mac.update(name);

@@ -8,7 +8,7 @@ use memchr::memmem;
 use crate::name;
 use crate::rule::marker_at;
 
-/// What is looked at.
+/// The kind of text that is searched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scope {
     /// Any text: where a value ends has to be guessed.
@@ -38,7 +38,7 @@ pub(crate) fn is_placeholder(value: &[u8], scope: Scope) -> bool {
     }
     let inner = &value[1..];
     match value[0] {
-        // In an argument the shell has already put in what it means.
+        // In an argument, the shell has already replaced variables.
         b'$' => scope == Scope::Text && is_variable(inner),
         b'%' => is_format(inner),
         b'{' if scope == Scope::Text => value.ends_with(b"}"),
@@ -88,8 +88,8 @@ fn is_pattern(value: &[u8]) -> bool {
     })
 }
 
-/// Whether this stands for a secret although no shell puts a variable in its
-/// place, as in single quotes: `${PASSWORD}`, `$PASSWORD`, but not `$ecret`.
+/// Whether this is a placeholder although no shell replaces a variable there,
+/// as in single quotes: `${PASSWORD}`, `$PASSWORD`, but not `$ecret`.
 pub(crate) fn is_literal_placeholder(
     value: &[u8],
     scope: Scope,
@@ -259,7 +259,8 @@ pub(crate) fn is_uuid(value: &[u8]) -> bool {
         })
 }
 
-/// What follows telling names when people speak of them, or say their type.
+/// Words that follow secret words when people write about them, or name their
+/// type.
 const SPEECH: [&[u8]; 62] = [
     b"a",
     b"an",
@@ -330,7 +331,7 @@ pub(crate) fn is_speech(value: &[u8]) -> bool {
     SPEECH.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// Where tokens and passwords lie, whose path is no secret.
+/// Directories of tokens and passwords, whose paths are not secret.
 const PATHS: [&[u8]; 14] = [
     b"/etc/", b"/home/", b"/run/", b"/var/", b"/usr/", b"/tmp/", b"/opt/",
     b"/root/", b"/srv/", b"/mnt/", b"/dev/", b"/proc/", b"~/", b"./",
@@ -342,7 +343,7 @@ pub(crate) fn is_path(value: &[u8]) -> bool {
         && value.len() <= MAX_LOOKED_AT_BYTES
 }
 
-/// Objects of programs: `password=self.password` tells nothing.
+/// Objects of programs: `password=self.password` is not a secret.
 const CODE_ROOTS: [&[u8]; 29] = [
     b"self",
     b"cls",

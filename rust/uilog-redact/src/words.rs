@@ -47,7 +47,7 @@ impl Word {
         self.bytes.extend_from_slice(&line[at..at + len]);
     }
 
-    /// Adds a byte that stands for several of the line.
+    /// Adds a byte that several bytes of the line encode.
     pub(crate) fn push_unit(&mut self, byte: u8, at: usize, unit: usize) {
         self.push_piece(at, unit);
         self.bytes.push(byte);
@@ -82,7 +82,7 @@ impl Word {
         self.range.len() > self.bytes.len()
     }
 
-    /// Whether it stands in the line as it is, perhaps with quotes around it.
+    /// Whether it is unchanged in the line, perhaps in quotes.
     pub(crate) fn is_one_piece(&self) -> bool {
         self.pieces.len() <= 1
     }
@@ -146,7 +146,7 @@ fn is_operator(byte: u8) -> bool {
     )
 }
 
-/// Whether this byte is literal, whatever is before it.
+/// Whether this byte is literal in any context.
 fn is_plain(byte: u8) -> bool {
     !matches!(byte, b' ' | b'\t' | b'\'' | b'"' | b'\\') && !is_operator(byte)
 }
@@ -191,9 +191,9 @@ fn read_word(line: &[u8], at: &mut usize, kind: Line, word: &mut Word) -> bool {
     true
 }
 
-/// Reads what is in single quotes. In a shell's line a quote that nothing
-/// closes belongs to a text around the command, and ends it; an argument that
-/// was cut off goes to the end.
+/// Reads text in single quotes. In a shell's line, an unclosed quote belongs to
+/// the text around the command, and ends it; a truncated argument extends to
+/// the end.
 fn read_single(
     line: &[u8],
     at: &mut usize,
@@ -223,7 +223,7 @@ fn read_single(
     }
 }
 
-/// Reads what is in double quotes.
+/// Reads text in double quotes.
 fn read_double(
     line: &[u8],
     at: &mut usize,

@@ -1,5 +1,5 @@
-//! What holds for any bytes: made of pieces that mean something to the
-//! redactor, and of anything else.
+//! Properties for any bytes: texts of parts with a meaning for the redactor,
+//! and of others.
 
 use std::sync::OnceLock;
 

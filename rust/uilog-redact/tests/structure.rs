@@ -1,4 +1,4 @@
-//! `:argv = structure`: what is not known to be harmless does not come out.
+//! `:argv = structure`: only what is known to be harmless passes.
 
 #[path = "corpus/escapes.rs"]
 mod escapes;

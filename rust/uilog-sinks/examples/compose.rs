@@ -1,5 +1,4 @@
-//! How long a record takes: to be composed of an event, and to be written as
-//! JSON.
+//! How long it takes to compose a record of an event, and to write it as JSON.
 //!
 //! `cargo run --release -p uilog-sinks --example compose`
 

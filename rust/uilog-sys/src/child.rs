@@ -43,8 +43,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Takes over the child `pid` of this process, which must not have been
-    /// reaped.
+    /// Takes the child `pid` of this process, which must not have been reaped.
     pub fn adopt(pid: u32) -> Self {
         let pid = Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX));
         Self {
@@ -70,7 +69,7 @@ impl Child {
         self.exit
     }
 
-    /// Reaps the process if it has ended, and tells how.
+    /// Reaps the process if it has ended, and returns how.
     pub fn try_wait(&mut self) -> Option<Exit> {
         if self.exit.is_none() {
             self.exit = self.ask(ended::reap);
@@ -89,8 +88,8 @@ impl Child {
     ///
     /// `EPERM` if it now runs as another user.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        // An ended child that is not reaped keeps its number; one that
-        // somebody has reaped is no child any more, and is not asked for.
+        // An unreaped child keeps its number; a reaped one is not a child any
+        // more, and is not queried.
         let is_gone = self.exit.is_some() || self.ask(ended::peek).is_some();
         if is_gone {
             return Ok(());

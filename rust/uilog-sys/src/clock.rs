@@ -26,7 +26,7 @@ pub fn local_offset(seconds: i64) -> i32 {
 }
 
 /// Microseconds of the monotonic clock, which is the same in all processes
-/// until the system is started anew; 0 if it has none.
+/// until the next boot; 0 if there is none.
 pub fn monotonic_micros() -> u64 {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: fills a live local.
@@ -45,8 +45,8 @@ pub fn monotonic_micros() -> u64 {
         .saturating_add(nanos / 1_000)
 }
 
-/// The longest text that a format may make, for each of its bytes.
-// Python: time.strftime gives up at the same length
+/// The longest text of a format, for each of its bytes. Python: time.strftime
+/// gives up at the same length
 const MAX_EXPANSION: usize = 256;
 
 /// A civil time for [`strftime`].
@@ -70,8 +70,8 @@ pub struct Civil {
     pub day_of_year: u32,
 }
 
-/// The locale in which dates are written, whatever the process has set for
-/// itself; null if the system has no memory for it.
+/// The locale in which dates are written, independent of the process's locale;
+/// null if there is no memory for it.
 struct PosixLocale(libc::locale_t);
 
 // SAFETY: nobody changes or frees it, and the C library reads it only.
@@ -87,14 +87,13 @@ static POSIX_LOCALE: LazyLock<PosixLocale> = LazyLock::new(|| {
     PosixLocale(locale)
 });
 
-/// Appends what strftime(3) makes of a time, of which it is not known whether
+/// Appends strftime(3)'s text for a time, of which it is not known whether
 /// daylight saving applies. A NUL byte ends the format.
 ///
-/// Names of days and months are English: a log is read by others than those
-/// who write it.
+/// Names of days and months are English, because other people read the log.
 ///
-/// Any format will do: what it does not know, the C library copies or leaves
-/// out, and a text without end comes out empty.
+/// Any format is accepted: the C library copies or omits unknown directives,
+/// and a text that is too long becomes empty.
 pub fn strftime(format: &[u8], time: &Civil, out: &mut Vec<u8>) {
     let end = format.iter().position(|byte| *byte == 0);
     let format = &format[..end.unwrap_or(format.len())];

@@ -43,7 +43,7 @@ fn is_filtered() -> bool {
     own.is_none() || own != filters("1")
 }
 
-/// How many filters a process has; none if that cannot be told.
+/// The number of a process's filters; none if it is unknown.
 fn filters(process: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let mut lines = status.lines();

@@ -10,11 +10,11 @@ unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
 
-/// Appends each `NAME=value` of the environment to `block`, each followed by
-/// a NUL byte.
+/// Appends each `NAME=value` of the environment to `block`, each followed by a
+/// NUL byte.
 ///
-/// Safe for the reason that `std::env::vars_os` is: reading is harmless, and
-/// whoever changes the environment has to make sure that nobody reads it
+/// Safe for the same reason as `std::env::vars_os`: reading is harmless, and
+/// code that changes the environment must ensure that no other code reads it
 /// meanwhile. Under CPython the GIL does that, for both sides.
 pub fn append_to(block: &mut Vec<u8>) {
     // SAFETY: reading the pointer itself; nobody changes it meanwhile, see

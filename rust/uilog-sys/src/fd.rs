@@ -15,11 +15,12 @@ use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 
-/// A second descriptor for what `raw` refers to, close-on-exec.
+/// A duplicate of `raw`, close-on-exec.
 ///
 /// # Errors
 ///
-/// `EBADF` if `raw` is no open descriptor, `EMFILE` if there is none left.
+/// `EBADF` if `raw` is not an open descriptor, `EMFILE` if there is no free
+/// one.
 pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl(2) accepts any number; it creates a descriptor and
     // changes no existing one.
@@ -31,8 +32,8 @@ pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
-/// What an open descriptor refers to, as the kernel tells files, pipes and
-/// sockets apart.
+/// Identifies the file, pipe or socket of an open descriptor, as the kernel
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The device.
@@ -68,8 +69,8 @@ impl Identity {
     }
 }
 
-/// A descriptor that is ours for as long as its number refers to what it did
-/// in the beginning. Dropping it closes it only then.
+/// A descriptor that is closed on drop only if its number still refers to the
+/// same file as at first.
 #[derive(Debug)]
 pub struct VerifiedFd {
     fd: ManuallyDrop<OwnedFd>,
@@ -77,7 +78,7 @@ pub struct VerifiedFd {
 }
 
 impl VerifiedFd {
-    /// Takes over a descriptor, which is what it should be now.
+    /// Takes a descriptor, which must be valid now.
     pub fn new(fd: OwnedFd) -> Self {
         Self {
             identity: Identity::of(fd.as_raw_fd()),
@@ -113,13 +114,13 @@ impl Drop for VerifiedFd {
     }
 }
 
-/// How much of what was written to a stream socket is still on its way: for
-/// TCP, bytes that the other side's kernel has not acknowledged; for a local
-/// socket, the memory of what the other side has not read.
+/// How much data written to a stream socket is in flight: for TCP, bytes that
+/// the other side's kernel has not acknowledged; for a local socket, the memory
+/// of what the other side has not read.
 ///
 /// # Errors
 ///
-/// It is no such socket.
+/// It is not such a socket.
 pub fn outgoing(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut count: libc::c_int = 0;
     // SAFETY: SIOCOUTQ, which is TIOCOUTQ, writes one int to where it is

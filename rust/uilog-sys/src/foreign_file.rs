@@ -58,9 +58,9 @@ impl From<Error> for io::Error {
 ///
 /// # Errors
 ///
-/// There is none, it may not be read, or it is no regular file.
+/// It does not exist, may not be read, or is not a regular file.
 pub fn open(path: &Path) -> Result<(File, Metadata), Error> {
-    // Of what is no regular file, opening it may be what does the harm.
+    // Opening a file that is not regular may already do harm.
     let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(Error::NotRegular(kind_of(&metadata)));

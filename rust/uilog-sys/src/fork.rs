@@ -46,7 +46,7 @@ impl Slot {
         }
     }
 
-    /// Changes what is in it, if that is `from`.
+    /// Replaces its value, if that is `from`.
     fn change(&self, from: i32, to: i32) -> bool {
         self.raw
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
@@ -67,9 +67,8 @@ pub struct CloseInChild {
     raw: RawFd,
 }
 
-/// This process's id, as [`std::process::id`] tells it, but without a system
-/// call each time. A child that a raw `clone` has made and that goes on
-/// without an exec is told its parent's.
+/// This process's ID, like [`std::process::id`], but without a system call each
+/// time. A child of a raw `clone` without an exec gets its parent's.
 pub fn process_id() -> u32 {
     let known = PROCESS_ID.load(Ordering::Relaxed);
     if known != 0 {

@@ -53,19 +53,19 @@ impl Holder {
     }
 }
 
-/// How the names of files begin that do not have their own name yet. What is
-/// left of them belonged to no process when its creator was killed.
+/// Prefix of files that do not have their final name yet. Remaining ones belong
+/// to no process: their creator was killed.
 pub const UNFINISHED: &str = ".new-";
 
-/// Creates a file that its maker holds from the first moment that it has the
-/// name, for this user alone. `fill` writes what it is to say by then.
+/// Creates a file that its creator has locked before it has its name, for this
+/// user only. `fill` writes its content before that.
 ///
-/// Not as a file without a name (`O_TMPFILE`) that gets one by way of /proc:
-/// that takes half as long again, for which hg would wait.
+/// Not a file without a name (`O_TMPFILE`) that is linked through /proc: that
+/// takes half as long again, and hg would wait for it.
 ///
 /// # Errors
 ///
-/// There is something of that name, or the system refuses.
+/// The name exists, or the system refuses.
 pub fn create(
     dir: &OwnDir,
     name: &OsStr,
@@ -122,11 +122,11 @@ pub fn is_same(one: &File, other: &File) -> io::Result<bool> {
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
-/// Opens a file once more, whatever its name is by now: with locks of its own.
+/// Opens a file again, whatever its name is by now, with its own locks.
 ///
 /// # Errors
 ///
-/// There is no /proc, or no descriptor left.
+/// There is no /proc, or no free descriptor.
 pub fn open_again(file: &File) -> io::Result<File> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     File::options().read(true).write(true).open(path)
@@ -147,7 +147,7 @@ pub fn hold(file: &File, holder: Holder) -> io::Result<bool> {
     }
 }
 
-/// Lets go of a file that was held as `holder`.
+/// Unlocks a file that was locked as `holder`.
 ///
 /// # Errors
 ///

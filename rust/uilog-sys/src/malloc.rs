@@ -1,10 +1,9 @@
 //! Options of the C library's allocator.
 
-/// Has all threads of this process share two arenas of memory.
+/// Lets all threads of this process share two arenas.
 ///
-/// By default glibc gives each thread one of its own, which keeps what that
-/// thread has freed from all others. With a single one they wait for each
-/// other.
+/// By default glibc creates one for each thread, which keeps the memory that
+/// the thread has freed. With a single one they would wait for each other.
 pub fn share_arenas() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: sets a number, under the allocator's own lock.

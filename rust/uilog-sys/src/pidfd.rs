@@ -27,14 +27,14 @@ const REAPED: i32 = -1;
 /// Linux: `PF_EXITING` among the flags of a process, as /proc shows them.
 const IS_EXITING: u64 = 0x4;
 
-/// What is known of a process that is not ours to wait for.
+/// The state of a process that is not a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
-    /// It runs, as whatever program.
+    /// It runs, with any program.
     Runs,
     /// It is about to end.
     Ends,
-    /// It has ended, and in this way if the kernel tells.
+    /// It has ended; how, if the kernel reports it.
     Ended(Option<Ended>),
 }
 
@@ -68,8 +68,8 @@ impl Pidfd {
 }
 
 impl Pidfd {
-    /// What has become of the process. How it has ended is known as long as
-    /// nobody has waited for it, and from Linux 6.15 on also after that.
+    /// The state of the process. How it has ended is known until it has been
+    /// reaped, and from Linux 6.15 on also after that.
     pub fn fate(&self) -> ProcessState {
         let Some(fd) = self.get() else {
             return ProcessState::Ended(None);
@@ -95,13 +95,13 @@ impl Pidfd {
     }
 }
 
-/// How a process has ended that has been reaped, as waitpid(2) would tell.
-// Linux: include/uapi/linux/pidfd.h, struct pidfd_info, 6.15
+/// The status of a process that has been reaped, as of waitpid(2). Linux:
+/// include/uapi/linux/pidfd.h, struct pidfd_info, 6.15
 fn exit_info(pidfd: BorrowedFd<'_>) -> Option<i32> {
     const GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
     const INFO_EXIT: u64 = 1 << 3;
-    /// The first version of the structure: what is asked for and told, the
-    /// control group, eleven ids, and the status.
+    /// The first version of the structure: the mask, the control group, eleven
+    /// IDs, and the status.
     #[repr(C)]
     #[derive(Default)]
     struct Info {

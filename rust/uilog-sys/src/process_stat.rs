@@ -1,6 +1,6 @@
-//! What /proc/PID/stat says of a process.
+//! Parses /proc/PID/stat.
 //!
-//! Responsible for the file's format. Must not know what its readers conclude.
+//! Responsible for the file's format. Must not know how the result is used.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ const EXIT_CODE: usize = 49;
 /// A process, as far as anybody here asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessStat {
-    /// A letter for what it does.
+    /// A letter for its state.
     pub state: u8,
     /// Its parent's process ID.
     pub parent: i32,

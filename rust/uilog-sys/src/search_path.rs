@@ -1,6 +1,6 @@
-//! The files that a name on `PATH` may stand for.
+//! The files that a name on `PATH` may mean.
 //!
-//! Must not know whose `PATH` it is, nor in which directory it counts.
+//! Must not know whose `PATH` it is, or in which directory it applies.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

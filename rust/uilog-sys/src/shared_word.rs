@@ -45,11 +45,11 @@ pub struct SharedWord {
 unsafe impl Send for SharedWord {}
 
 impl SharedWord {
-    /// A word that is 0, and the bytes beside it.
+    /// A word with the value 0, and the constant bytes.
     ///
     /// # Errors
     ///
-    /// The system has no memory or no descriptor to give.
+    /// There is no memory or no free descriptor.
     pub fn create(bytes: [u8; BYTES]) -> io::Result<Self> {
         let file = memory_file::create_sealable(c"uilog-run")?;
         let mut contents = [0; FILE_BYTES];
@@ -76,7 +76,7 @@ impl SharedWord {
     ///
     /// It belongs to another user, is not such a word, or does not exist.
     pub fn open(path: &Path) -> io::Result<Self> {
-        // What is no regular file may do something when it is opened.
+        // Opening a file that is not regular may have effects.
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -90,8 +90,8 @@ impl SharedWord {
         let is_own = metadata.uid() == unsafe { libc::geteuid() };
         // SAFETY: touches no memory.
         let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
-        // Of a file that somebody could make shorter, the next look at the
-        // word might be SIGBUS. An ordinary file has no seals.
+        // If another process could truncate the file, the next access could
+        // raise SIGBUS. An ordinary file has no seals.
         let is_sealed = seals >= 0 && seals & SEALS == SEALS;
         if !is_own || !is_sealed || metadata.len() != FILE_BYTES as u64 {
             return Err(io::ErrorKind::InvalidData.into());
@@ -123,13 +123,13 @@ impl SharedWord {
         }
     }
 
-    /// The number of the descriptor by which others can open it: that of
-    /// whoever has created it.
+    /// The descriptor number by which others can open it, in its creator's
+    /// process.
     pub fn raw_fd(&self) -> Option<RawFd> {
         self.file.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// The bytes beside the word.
+    /// The constant bytes.
     pub fn bytes(&self) -> [u8; BYTES] {
         // SAFETY: within the mapping.
         let bytes = unsafe { self.base.add(BYTES_OFFSET) };

@@ -4,8 +4,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 
-/// Columns and lines of the terminal behind a descriptor; `None` if it is no
-/// terminal, or one that does not tell.
+/// Columns and lines of a descriptor's terminal; `None` if it is not a
+/// terminal, or the size is unknown.
 pub fn size(terminal: impl AsFd) -> Option<(usize, usize)> {
     let fd = terminal.as_fd().as_raw_fd();
     let mut size = MaybeUninit::<libc::winsize>::zeroed();

@@ -10,9 +10,8 @@ pub trait Loop {
     /// What comes out of it.
     type Output;
 
-    /// Runs it. This and whatever it calls in its inner loop must be
-    /// `#[inline(always)]`: only what is inlined is compiled for wider
-    /// vectors.
+    /// Runs it. This and everything that its inner loop calls must be
+    /// `#[inline(always)]`: only inlined code is compiled for wider vectors.
     fn run(self) -> Self::Output;
 }
 

@@ -1,7 +1,7 @@
-//! Waking up a thread that waits in `poll`: a byte on a pair of sockets.
+//! Wakes up a thread that waits in `poll`, by a byte on a pair of sockets.
 //!
-//! Must not know who wakes whom, or what for. A signal handler may write to
-//! one end as well as a thread.
+//! Must not know who wakes whom, or why. A signal handler may write to one end
+//! as well as a thread.
 
 use std::io;
 use std::io::Read;

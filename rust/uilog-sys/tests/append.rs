@@ -1,5 +1,4 @@
-//! What appending a line does and refuses: in files, in /proc and under
-//! strace.
+//! What appending a line does and refuses: in files, in /proc and under strace.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]

@@ -1,5 +1,5 @@
-//! Log files under races, strangers, kills and failing system calls: what has
-//! been written is looked up in the files, record by record.
+//! Log files under races, foreign rotations, kills and failing system calls:
+//! the files are checked record by record.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

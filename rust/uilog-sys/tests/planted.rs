@@ -1,5 +1,5 @@
-//! Log files in directories where others may put what they like: what uilog
-//! has not made stays as it is, and no record is lost.
+//! Log files in directories to which other users can write: foreign files stay
+//! as they are, and no record is lost.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

@@ -1,5 +1,5 @@
-//! What a started program finds, and what its start leaves behind: looked up
-//! in /proc, not believed.
+//! What a started program inherits, and what remains after its start, as seen
+//! in /proc.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

@@ -1,5 +1,5 @@
-//! Commands that are killed: each is told of once, whoever finds it, and none
-//! that has not been killed.
+//! Killed commands: each is logged once, whichever process finds it, and no
+//! others.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;

@@ -1,4 +1,4 @@
-//! How agents end, and that nobody rings in vain.
+//! How agents end, and that no wakeup is lost.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;

@@ -1,4 +1,4 @@
-//! Queues that are not what an hg from here has written.
+//! Queues that were not written by an hg of the agent's user and namespaces.
 
 use std::fs;
 

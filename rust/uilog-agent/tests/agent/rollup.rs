@@ -1,4 +1,4 @@
-//! Ends of commands that are added up: each is counted once, or told.
+//! Rollups: each command is counted once, or reported as lost.
 
 use std::collections::BTreeSet;
 

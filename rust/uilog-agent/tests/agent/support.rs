@@ -1,5 +1,5 @@
-//! What the tests are made of: a runtime directory, queues as hg makes them,
-//! and agents in processes of their own.
+//! Helpers: a runtime directory, queues as hg makes them, and agents in
+//! separate processes.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! Processes of two versions at a time: hg is upgraded while it runs.
+//! Processes of two versions at the same time: hg is upgraded while it runs.
 
 use std::fs;
 

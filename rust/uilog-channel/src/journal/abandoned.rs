@@ -33,11 +33,11 @@ use crate::places::Choice;
 use crate::queue;
 use crate::queue::Page;
 
-/// So many names of a directory are looked at.
+/// Maximum number of names of a directory that are read.
 const MAX_NAMES: usize = 1 << 16;
-/// A directory of this size every dispatcher looks through. One of twice the
-/// size every second, and so on: each command pays the same, however many run
-/// at once or have left something behind.
+/// A directory of this size is scanned by every dispatcher, one of twice the
+/// size by every second, and so on: each command pays the same, however many
+/// run at once or have left pages.
 const LOOKED_THROUGH_BYTES: i64 = 16 * 1024;
 /// Every dispatcher scans the directory in which pages are created, and one of
 /// so many also the other directories, where other environments create theirs:
@@ -70,8 +70,8 @@ pub fn failures(choice: &Choice) -> Vec<Failure> {
     failures
 }
 
-/// The dead pages among at most `max_pages` that are looked at, and not in each
-/// directory: in which, follows from the number of this `process`.
+/// The dead pages among at most `max_pages` that are read. Not every directory
+/// is scanned: the number of this `process` determines which.
 pub(crate) fn dead(
     choice: &Choice,
     max_pages: usize,
@@ -91,7 +91,7 @@ pub(crate) fn dead(
     dead
 }
 
-/// Gives what dead pages say to `append`, and removes them.
+/// Passes the losses of dead pages to `append`, and removes the pages.
 pub(crate) fn claim_all(
     choice: &Choice,
     mut append: impl FnMut(&Failure) -> io::Result<()>,
@@ -105,9 +105,9 @@ pub(crate) fn claim_all(
     each(choice, usize::MAX, true, |_| true, visit);
 }
 
-/// Looks at so many pages at most, in each directory that is due, beginning with
-/// another one each time; unless `is_everywhere`, only in the first directory
-/// that there is, which is the one that pages are made in.
+/// Reads up to so many pages in each directory that is due, beginning with
+/// another one each time; unless `is_everywhere`, only in the first existing
+/// directory, in which pages are created.
 fn each(
     choice: &Choice,
     max_pages: usize,
@@ -144,7 +144,7 @@ fn each(
     }
 }
 
-/// Whether it is of a file that was not finished when it was looked at.
+/// Whether it is a file that was not complete when it was read.
 fn is_unfinished(name: &OsStr) -> bool {
     let begin = living_file::UNFINISHED.as_bytes();
     name.as_encoded_bytes().starts_with(begin)
@@ -176,8 +176,9 @@ fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
 }
 
 impl Found {
-    /// Gives what a dead page says to `append`, and removes the page then; by
-    /// one of those who try at the same time. Whether it was a loss.
+    /// Passes the losses of a dead page to `append`, and then removes the page;
+    /// only one of several concurrent processes does. Returns whether there was
+    /// a loss.
     pub fn claim(
         mut self,
         append: impl FnOnce(&Failure) -> io::Result<()>,
@@ -246,7 +247,7 @@ impl Found {
         })
     }
 
-    /// What a page says whose events wait, if they ought not to.
+    /// The failure for a page whose events have waited for too long.
     fn waiting(&self, page: &Page) -> Option<String> {
         if page.undone() == 0 || page.is_claimed || self.age() < PATIENCE {
             return None;

@@ -45,14 +45,14 @@ const MAX_APPENDING: u32 = 8;
 /// How a line of a failure begins.
 const LINE_BEGINS: &[u8] = b"{\"time\":";
 
-/// How many pages of counters a dispatcher looks at when it ends: where a
-/// thousand commands run at once, not each looks at all others'.
+/// How many counter pages a dispatcher reads when it ends: if a thousand
+/// commands run at once, not each reads all others'.
 const MAX_LOOKED_AT: usize = 32;
 
 /// Why there is no first place.
 const NO_HOME: &str = "neither HOME nor XDG_STATE_HOME names a directory";
 
-/// Where failures are kept.
+/// The files of failures.
 #[derive(Clone, Debug)]
 pub struct Journal {
     choice: Choice,
@@ -75,8 +75,8 @@ enum Line {
 }
 
 impl Journal {
-    /// The journal of the user with this environment; `None` if no place can
-    /// be named for it.
+    /// The journal of the user with this environment; `None` if it has no
+    /// directory.
     pub fn for_environment(environment: &[u8]) -> Option<Self> {
         let choice = Choice::of(environment);
         let places = choice.places("failures", "jsonl");
@@ -189,7 +189,7 @@ impl Journal {
         finished(failures)
     }
 
-    /// The failures that are still kept in the journal itself.
+    /// The failures in the journal's own files.
     pub fn read_lines(&self) -> Vec<Failure> {
         finished(self.lines())
     }

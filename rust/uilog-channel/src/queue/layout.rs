@@ -1,8 +1,8 @@
-//! Where each word of a queue's first page stands, and how words and texts are
-//! read and written.
+//! The positions of all words and texts in a queue's first page, and how they
+//! are read and written.
 //!
-//! Responsible for what both ends and every version must agree on. Must not
-//! know who writes, who reads, or what a frame holds.
+//! Responsible for what both ends and all versions must agree on. Must not know
+//! who writes or reads, or what a frame contains.
 
 use std::fs::File;
 use std::io;

@@ -1,8 +1,8 @@
-//! What the first page of a new queue says.
+//! The initial content of a new queue's first page.
 //!
-//! Responsible for the pages of all three kinds of queues: with the frames
-//! behind the page, with the frames in a file of their own, and for records
-//! alone. Must not know who reads them.
+//! Responsible for all three kinds of queues: with the frames after the page,
+//! with the frames in a separate file, and for records only. Must not know the
+//! reader.
 
 use std::fs::File;
 use std::io;
@@ -38,7 +38,7 @@ use crate::wire::PROTOCOL;
 /// Where scripts begin in a queue that has none.
 const NO_SCRIPTS: u64 = u64::MAX;
 
-/// Who makes a page that has a name, for whoever finds it.
+/// The creator of a page with a name, for a finder.
 #[derive(Clone, Copy, Debug)]
 pub struct Creator<'a> {
     /// Its process id.
@@ -69,8 +69,8 @@ pub(super) fn new_page(max_bytes: u64, flags: u64, scripts_at: u64) -> Vec<u8> {
     page
 }
 
-/// What the page of an empty queue says whose frames are in a file of their
-/// own, for [`Writer::open_apart`].
+/// The page of an empty queue whose frames are in a separate file, for
+/// [`Writer::open_apart`].
 pub fn page_apart(max_bytes: u64, maker: &Creator<'_>) -> Vec<u8> {
     let mut page = new_page(max_bytes, APART, FIRST_FRAME);
     page.resize(FIRST_FRAME as usize, 0);

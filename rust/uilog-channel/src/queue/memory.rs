@@ -1,4 +1,4 @@
-//! The memory that queues are kept in.
+//! The memory of queues.
 
 use std::ffi::CStr;
 use std::fs::File;

@@ -1,6 +1,7 @@
-//! A page as a stranger reads it, when both ends may be dead.
+//! A page as another process reads it, when both ends may be dead.
 //!
-//! Believes nothing that it reads: any process of the user may have written it.
+//! Trusts nothing that it reads, because any process of the user may have
+//! written it.
 
 use std::ffi::OsStr;
 use std::fs::File;

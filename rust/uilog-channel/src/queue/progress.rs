@@ -1,7 +1,7 @@
-//! What each end tells the other: what has been committed, which command runs,
-//! what has been done.
+//! The counts that each end publishes: committed frames, the running command,
+//! finished jobs.
 //!
-//! Must not know how an end comes to these numbers.
+//! Must not know how an end counts.
 
 use std::fs::File;
 use std::io;
@@ -105,7 +105,7 @@ words! {
     started,
     /// Scripts that ended with status 0.
     succeeded,
-    /// Scripts that ended otherwise of their own accord.
+    /// Scripts that failed by themselves.
     failed,
     /// Scripts that could not be started.
     not_started,
@@ -118,8 +118,8 @@ words! {
     readers,
     /// Scripts taken from the queue.
     scripts,
-    /// The first frame whose record some sink may not be done with. The next
-    /// reader hands on what stands from there on.
+    /// The first frame whose record is not finished by every sink. The next
+    /// reader delivers from there.
     records_at,
     /// Records before `records_at`: every sink is done with them, or has been
     /// given up.
@@ -130,7 +130,7 @@ words! {
     /// hand: they are lost if the reader dies.
     at_risk,
     /// The last environment before `scripts_at` and `records_at`, 0 if there is
-    /// none: the frames from there on may refer to it.
+    /// none: later frames may refer to it.
     environment_at,
     /// The last items before both, 0 if there are none.
     items_at,
@@ -140,21 +140,21 @@ words! {
 }
 
 impl Progress {
-    /// Jobs of which it is known what has become of them.
+    /// Jobs whose result is known.
     pub fn done(&self) -> u64 {
         let done = self.started.saturating_add(self.not_started);
         done.saturating_add(self.records)
     }
 
-    /// What nobody will ever tell of, should the reader have died: losses that
-    /// the journal has not been told of.
+    /// Losses that are not in the journal, and that no other process will
+    /// report if the reader has died.
     pub fn untold(&self) -> u64 {
         let lost = self.records_lost.saturating_add(self.not_started);
         lost.saturating_sub(self.told).saturating_add(self.at_risk)
     }
 
-    /// Scripts that have been taken, and of which nobody knows whether they
-    /// have been started, should the reader have died.
+    /// Scripts that were claimed, and may have been started or not, if the
+    /// reader has died.
     pub fn uncertain(&self) -> u64 {
         let known = self.started.saturating_add(self.not_started);
         self.scripts.saturating_sub(known)
@@ -183,7 +183,7 @@ impl Progress {
         Ok(Self::from_all(&words))
     }
 
-    /// Of all words from the first one to `told`.
+    /// From all words, from the first one to `told`.
     pub(super) fn from_all(words: &[u64]) -> Self {
         let mut own = [0; Self::WORDS];
         for (own, word) in own.iter_mut().zip(words) {

@@ -1,8 +1,8 @@
 //! hg's end of the queue.
 //!
-//! Responsible for appending without waiting, within the memory that the queue
-//! may take, and for naming the commands that run. Must not know when, or
-//! whether, somebody reads.
+//! Responsible for appending without waiting, within the queue's memory limit,
+//! and for recording the running commands. Must not know when, or whether,
+//! frames are read.
 
 use std::fs::File;
 use std::io;
@@ -73,7 +73,7 @@ pub struct Writer {
     room_until: u64,
     /// Who reads, and how many readers had begun before that one was started.
     reader: (u64, u64),
-    /// Events that the writer has lost and the journal has not been told of.
+    /// Events that the writer has lost and that are not in the journal.
     untold: u64,
     /// The commands that run, the innermost last: by what the caller knows
     /// them, and the word that names them.
@@ -109,8 +109,8 @@ impl Writer {
         Self::new(file, None, max_bytes)
     }
 
-    /// A queue whose page says what [`page_apart`] has made, and whose frames
-    /// go into an empty file of their own.
+    /// A queue with a page from [`page_apart`], and frames in a separate, empty
+    /// file.
     pub fn open_apart(page: File, frames: File, max_bytes: u64) -> Self {
         Self::new(page, Some(frames), max_bytes)
     }
@@ -156,8 +156,8 @@ impl Writer {
         }
     }
 
-    /// The queue may take so many bytes more than what it has been allowed
-    /// before; as long as nobody calls this, that is no bound.
+    /// Allows the queue so many bytes more. If this is never called, there is
+    /// no such limit.
     pub fn allow(&mut self, bytes: u64) {
         self.allowed = match self.allowed {
             u64::MAX => bytes,
@@ -172,8 +172,8 @@ impl Writer {
         self.missing.saturating_add(ALLOWANCE_BYTES)
     }
 
-    /// Tells whoever finds the page who reads from now on: the process, and how
-    /// many readers had begun before. It is shown with what is appended next.
+    /// Stores the reader for a finder of the page: its process, and how many
+    /// readers had begun before. Written with the next frame.
     pub fn set_reader(&mut self, pid: i32, begun_before: u64) {
         self.reader = (pid as u64, begun_before);
     }

@@ -105,7 +105,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let queues = queues::drain(&whereabouts, is_all, deadline)?;
     if let Some(journal) = Journal::for_environment(environment) {
         let left = deadline.saturating_duration_since(Instant::now());
-        // What scripts have not been run may be told nowhere else soon.
+        // Reports scripts that were not run, because later there may be no
+        // other chance.
         journal.claim_abandoned(left);
     }
     let flushed = flush_until(spools, deadline);

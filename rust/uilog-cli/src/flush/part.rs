@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Interval between checks of what is left.
+/// Interval between checks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Result for one place where events or records wait.

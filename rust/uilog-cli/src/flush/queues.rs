@@ -16,7 +16,7 @@ use uilog_logger::agent_start;
 use crate::flush::part::LOOK_EVERY;
 use crate::flush::part::Part;
 
-/// What is to be waited for: a queue, and how many of its records.
+/// What to wait for: a queue, and the number of its records.
 struct Target {
     queue: RecordQueue,
     records: u64,
@@ -71,8 +71,8 @@ pub(super) fn drain(
     }
 }
 
-/// Starts an agent, which looks wherever queues lie, and has all agents send at
-/// once what they add up; why there is none.
+/// Starts an agent, which scans all directories of queues, and lets all agents
+/// send rollups now; or returns why there is none.
 fn hurry(whereabouts: &QueueLocations, program: &Path) -> Option<String> {
     let directories = whereabouts.directories();
     let environment = &whereabouts.environment;

@@ -12,7 +12,7 @@ use crate::select::Selection;
 
 /// How many are shown unless -n says so.
 const SHOWN: usize = 10;
-/// What is shown of each.
+/// The default columns.
 const COLUMNS: &str = "when,duration,exit,command,repository";
 /// What a table of values has, for programs.
 const CSV_COLUMNS: &str = "when,duration,exit,name,command,repository,user,\
@@ -20,13 +20,13 @@ const CSV_COLUMNS: &str = "when,duration,exit,name,command,repository,user,\
 
 /// Show the commands that were run, newest last
 ///
-/// Reads the records that sinks `file:` have written, and the history: of one
-/// or many users, machines and repositories. Each command is one line: when it
-/// ended, how long it took, its exit status, the command and the repository.
-/// Below a command that has failed stands the reason, where hg has told one.
+/// Reads the history and the files of sinks `file:`, of one or many users,
+/// machines and repositories. Each command is one line: when it ended, how long
+/// it took, its exit status, the command and the repository. A failed command
+/// is followed by the reason, if hg has reported one.
 ///
-/// Options that are given more than once take any of their values; different
-/// options must all be met.
+/// If an option is repeated, any of its values may match; different options
+/// must all match.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -61,21 +61,22 @@ Exit status:
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) selection: Selection,
-    /// How many are shown; 0: all. By default ten, twenty groups, and all with
-    /// -T
+    /// Maximum number of lines; 0: all. Default: ten, twenty groups, and all
+    /// with -T
     #[arg(short = 'n', long, value_name = "N")]
     pub(super) limit: Option<usize>,
-    /// Show those with the most of this, the most last, instead of the newest
+    /// Sort by this column and show the highest, the highest last, instead of
+    /// the newest
     #[arg(long, value_name = "COLUMN")]
     pub(super) sort: Option<String>,
-    /// What is shown of each
+    /// Columns to show
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(super) columns: Vec<String>,
-    /// How to show them: json, csv, or a template such as '{when} {command}\n'
+    /// Output format: json, csv, or a template such as '{when} {command}\n'
     #[arg(short = 'T', long, value_name = "FORMAT")]
     pub(super) template: Option<String>,
-    /// Go on with new ones as they are logged, until Ctrl-C; with -T json,
-    /// each is a line
+    /// Continue with new records as they are logged, until Ctrl-C; with
+    /// -T json, each is a line
     #[arg(short, long)]
     pub(super) follow: bool,
     #[command(flatten)]
@@ -84,18 +85,18 @@ pub(crate) struct Arguments {
     pub(super) colors: Colors,
 }
 
-/// What is asked for.
+/// The parsed options.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Show numbers of all commands instead: how many, failures, the total,
-    /// percentiles, the most, and how many over time
+    /// Show statistics of all commands instead: count, failures, total,
+    /// percentiles, maximum, and the number over time
     #[arg(long)]
     pub(super) stats: bool,
-    /// Group the numbers by this: command, repo, user, host, hg-version, hook,
+    /// Group the statistics by this: command, repo, user, host, hg-version, hook,
     /// error-type, event, exit, ci, hour, day, week, month, or any column
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     pub(super) by: Vec<String>,
-    /// The numbers are of this column: duration, lock-wait, user-wait,
+    /// The statistics are of this column: duration, lock-wait, user-wait,
     /// peak-memory, cpu, bytes-sent, bytes-received, ...
     #[arg(long, value_name = "COLUMN", default_value = "duration")]
     pub(super) of: String,
@@ -121,7 +122,7 @@ impl Options {
     }
 }
 
-/// What the arguments ask for, and it makes sense.
+/// The request of valid arguments.
 pub(super) struct Request {
     pub(super) query: Query,
     pub(super) sort: Option<Field>,

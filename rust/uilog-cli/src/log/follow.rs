@@ -19,8 +19,8 @@ use super::lines::Lines;
 /// 1 ms.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Shows what is new, until somebody ends the process, or the reader of what
-/// is shown has gone.
+/// Shows new records, until the process is ended or the reader of the output
+/// has gone.
 pub(super) fn run(
     arguments: &Arguments,
     request: &Request,

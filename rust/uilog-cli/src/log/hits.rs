@@ -18,7 +18,7 @@ use uilog_history::scan::Source;
 /// A record that has been found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hit {
-    /// What it is sorted by, if that is known.
+    /// The sort key, if known.
     pub(super) key: f64,
     pub(super) time: i64,
     /// Of its id.
@@ -26,7 +26,7 @@ pub(crate) struct Hit {
     pub(crate) place: LinePosition,
 }
 
-/// What is asked for, in the order in which it is shown, each record once.
+/// The requested records, in the order of the output, each once.
 pub(crate) fn find(
     sources: &[Source],
     query: &Query,
@@ -68,7 +68,7 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-/// A line as a record; what has been found is one.
+/// Parses the line of a found record.
 pub(super) fn parsed(line: &[u8]) -> Option<(Record<'_>, i64)> {
     let record = Record::parse(line).ok()?;
     let time = parse_time(record.time.as_str())?.0;

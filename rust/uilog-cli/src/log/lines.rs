@@ -49,7 +49,7 @@ pub(crate) struct Lines {
     width: Option<usize>,
     /// How wide each column has become.
     widths: Vec<usize>,
-    /// The longest duration, which a whole bar stands for.
+    /// The longest duration, which gets a full bar.
     longest: f64,
     has_begun: bool,
 }
@@ -144,7 +144,7 @@ impl Lines {
                 if cell.is_right {
                     line.push_str(&pad);
                 }
-                // Else nothing would tell blanks at the end of the line.
+                // Otherwise blanks at the end of the line would be lost.
                 if !text.is_empty() {
                     let _ = write!(line, "{style}{text}{style:#}");
                 }

@@ -19,6 +19,8 @@ use uilog_sys::terminal;
 pub(crate) use self::arguments::Arguments;
 use self::hits::find;
 use self::lines::Lines;
+pub(crate) use self::stats::sparkline;
+pub(crate) use self::table::Table;
 use crate::output::say;
 use crate::select;
 use crate::select::EXIT_USAGE;

@@ -120,7 +120,7 @@ fn side(text: &str) -> Option<Side> {
         && text.contains('.')
         && !text.contains('/');
     if is_version {
-        // 7.1 stands for 7.1.2 and 7.1rc0, too, and for no 7.10.
+        // 7.1 also matches 7.1.2 and 7.1rc0, but not 7.10.
         let globs = ["", ".*", "rc*", "+*"]
             .map(|end| Glob::new(format!("{text}{end}").as_bytes()));
         return Some(Side::Versions(globs.to_vec()));
@@ -211,7 +211,7 @@ fn show_stats(
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
 
-/// The last of them, as many as are to be shown; says how many are not.
+/// The last rows, as many as may be shown; reports how many are left out.
 fn limited<'r, T>(arguments: &Arguments, rows: &'r [T]) -> &'r [T] {
     let default = if arguments.template.is_some() {
         0
@@ -429,7 +429,8 @@ fn shown(field: &Field, number: f64) -> String {
     }
 }
 
-fn sparkline(counts: &[u64]) -> String {
+/// Bars over time, the highest for the greatest.
+pub(crate) fn sparkline(counts: &[u64]) -> String {
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let bar = |count: u64| match count {
         0 => ' ',

@@ -7,10 +7,15 @@ use std::io::Write;
 use anstyle::Style;
 
 use crate::output::HEADLINE;
+use crate::output::cut;
 use crate::output::visible;
 
 /// What a head begins with whose column is aligned to the right.
 const RIGHT: char = '>';
+/// Blanks between columns.
+const GAP: usize = 2;
+/// The least that is shown of a text that has to be cut.
+const LEAST: usize = 10;
 
 /// Cells with their styles.
 #[derive(Debug, Default)]
@@ -25,7 +30,7 @@ impl Table {
         Self::default()
     }
 
-    /// The first row, which tells how columns are aligned.
+    /// The first row, which determines the alignment of columns.
     pub(crate) fn heads(&mut self, heads: &[&str]) {
         self.rights = heads.iter().map(|it| it.starts_with(RIGHT)).collect();
         let heads = heads.iter().map(|it| it.trim_start_matches(RIGHT));
@@ -43,6 +48,16 @@ impl Table {
 
     /// Writes it for people.
     pub(crate) fn write(&self, output: &mut impl Write) -> io::Result<()> {
+        self.write_within(output, usize::MAX)
+    }
+
+    /// The same in lines of this width: wide columns of text are cut, the
+    /// last one first.
+    pub(crate) fn write_within(
+        &self,
+        output: &mut impl Write,
+        max_width: usize,
+    ) -> io::Result<()> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut widths = vec![0; columns];
         let texts: Vec<Vec<_>> = self
@@ -55,10 +70,12 @@ impl Table {
                 *width = (*width).max(text.chars().count());
             }
         }
+        self.narrow(&mut widths, max_width);
         for (row, texts) in self.rows.iter().zip(&texts) {
             let mut line = String::new();
             for (index, (text, (_, style))) in texts.iter().zip(row).enumerate()
             {
+                let text = cut(text, widths[index]);
                 let pad = " ".repeat(widths[index] - text.chars().count());
                 let is_right =
                     self.rights.get(index).copied().unwrap_or_default();
@@ -68,7 +85,7 @@ impl Table {
                 };
                 line.push_str(if index > 0 { "  " } else { "" });
                 line.push_str(before);
-                // Else nothing would tell blanks at the end of the line.
+                // Otherwise blanks at the end of the line would be lost.
                 if !text.is_empty() {
                     let _ = write!(line, "{style}{text}{style:#}");
                 }
@@ -77,6 +94,21 @@ impl Table {
             writeln!(output, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+
+    fn narrow(&self, widths: &mut [usize], max_width: usize) {
+        let between = GAP * widths.len().saturating_sub(1);
+        let all = widths.iter().sum::<usize>() + between;
+        let mut excess = all.saturating_sub(max_width);
+        for (index, width) in widths.iter_mut().enumerate().rev() {
+            // Half of a number is another number.
+            if self.rights.get(index).copied().unwrap_or_default() {
+                continue;
+            }
+            let less = excess.min(width.saturating_sub(LEAST));
+            *width -= less;
+            excess -= less;
+        }
     }
 
     /// Writes it as comma-separated values.

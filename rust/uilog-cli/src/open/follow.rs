@@ -14,8 +14,8 @@ use super::tree;
 use crate::output::counted;
 use crate::select::Sources;
 
-/// How long it is until commands are looked at again: durations of seconds are
-/// shown to two digits, and nobody reads faster.
+/// The interval between updates: durations of seconds have two digits, and
+/// nobody reads faster.
 const PAUSE: Duration = Duration::from_millis(500);
 /// What a shell adds to the number of a signal that has ended a program.
 const SIGNALLED: u8 = 128;
@@ -25,7 +25,7 @@ const HELP: &str = "q: quit";
 pub(super) fn run(sources: &Sources) -> anyhow::Result<ExitCode> {
     let mut files = Files::default();
     let mut watch = Watch::new(&uilog_sinks::globals::host_name());
-    // What is wrong with files is said before the screen is taken.
+    // Problems with files are reported before the screen is used.
     files.read(sources, &mut watch)?;
     let mut screen = Screen::enter()?;
     loop {

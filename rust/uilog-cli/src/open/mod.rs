@@ -28,20 +28,19 @@ use crate::select;
 use crate::select::EXIT_USAGE;
 use crate::select::Sources;
 
-/// How wide what is not a terminal is taken to be: nothing is cut.
+/// The width if the output is not a terminal: nothing is truncated.
 const ENDLESS: usize = usize::MAX;
 
 /// Show the commands that have begun and have not ended, on this machine
 ///
-/// Each is shown with its duration, what it does at the moment (waits for a
-/// lock, another repository or an editor, runs a hook), what it has started,
-/// the locks of its repository that it holds, and below it the commands that
-/// wait for them. Scripts that run for it and records that wait for delivery
-/// are shown as well. Found are your commands that log through uilog, and those
-/// of others whose beginning a file of records tells of, as long as they have a
-/// process.
+/// Each command is shown with its duration, its activity (waiting for a lock,
+/// another repository or an editor, running a hook), its child processes, the
+/// locks that it holds, and below it the commands that wait for these; also its
+/// running scripts and its undelivered records. uilog finds your own commands
+/// that log through it, and running commands of other users whose beginning is
+/// in a file of records.
 ///
-/// With --follow, the terminal is kept up to date until q or Ctrl-C is pressed.
+/// With --follow, the terminal is updated until q or Ctrl-C is pressed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +56,7 @@ Exit status:
 pub(crate) struct Arguments {
     #[command(flatten)]
     sources: Sources,
-    /// Keep the terminal up to date until q, Ctrl-C or SIGTERM
+    /// Update the terminal until q, Ctrl-C or SIGTERM
     #[arg(short, long, conflicts_with = "template")]
     follow: bool,
     #[command(flatten)]

@@ -1,8 +1,7 @@
-//! The terminal while `--follow` has it: its alternate screen, keys and
-//! signals.
+//! The terminal during `--follow`: its alternate screen, keys and signals.
 //!
-//! Responsible for giving the terminal back as it was, however this ends, and
-//! for writing no more than what has changed. Must not know what is shown.
+//! Responsible for restoring the terminal, however the program ends, and for
+//! writing only what has changed. Must not know what is shown.
 
 use std::io;
 use std::io::IsTerminal;
@@ -37,9 +36,9 @@ use uilog_sys::terminal;
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 /// The cursor, and the screen as it was.
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
-/// What is behind the cursor goes.
+/// Clears the line after the cursor.
 const CLEAR_LINE: &str = "\x1b[K";
-/// Columns and lines of a terminal that does not tell.
+/// Columns and lines of a terminal of unknown size.
 const SIZE: (usize, usize) = (80, 24);
 /// Ctrl-C and Ctrl-D, where they are no signals, and what else ends it.
 const ENDS: &[u8] = b"qQ\x03\x04";
@@ -49,14 +48,14 @@ pub(super) fn has_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// What has happened.
+/// An event of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Happened {
     /// Nothing, for as long as was to be waited.
     Nothing,
-    /// The terminal has another size, or was somebody else's meanwhile.
+    /// The size has changed, or another program has used the terminal.
     Resized,
-    /// Somebody has seen enough.
+    /// The user quits.
     Quit,
     /// A signal has come that ends programs.
     Signal(i32),
@@ -66,14 +65,14 @@ pub(super) enum Happened {
 pub(super) struct Screen {
     /// How it was, if keys can be read from it.
     before: Option<Termios>,
-    /// Where something is to be read after a signal.
+    /// Becomes readable after a signal.
     signals: UnixStream,
     hooks: Vec<SigId>,
     has_resized: Arc<AtomicBool>,
     has_stopped: Arc<AtomicBool>,
     /// The signal that ends it; 0 if none has come.
     ended_by: Arc<AtomicUsize>,
-    /// What is on it.
+    /// The lines on it.
     shown: Vec<String>,
     is_entered: bool,
 }

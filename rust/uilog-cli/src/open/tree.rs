@@ -1,7 +1,7 @@
-//! Commands as a tree: those that wait for a lock stand below its holder.
+//! Commands as a tree: those that wait for a lock are below its holder.
 //!
-//! Responsible for the lines and their styles. Must not know what they are
-//! written to.
+//! Responsible for the lines and their styles. Must not know where they are
+//! written.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ const TIME: usize = 9;
 pub(super) struct Line(Vec<(String, Style)>);
 
 impl Line {
-    /// One that stands so far to the right.
+    /// One with this indentation.
     fn at(before: &str) -> Self {
         Self(vec![(before.to_owned(), DIM)])
     }
@@ -85,7 +85,7 @@ pub(super) fn lines(commands: &[Running]) -> Vec<Line> {
     for root in roots {
         tree.draw(root, "", "");
     }
-    // Those that wait for each other stand below nobody.
+    // Commands that wait for each other are not below another one.
     for place in 0..commands.len() {
         tree.draw(place, "", "");
     }
@@ -101,7 +101,7 @@ struct Tree<'c> {
 }
 
 impl Tree<'_> {
-    /// Draws a command, and below it whoever waits for it.
+    /// Draws a command, and below it the commands that wait for it.
     fn draw(&mut self, place: usize, first: &str, others: &str) {
         if std::mem::replace(&mut self.is_drawn[place], true) {
             return;

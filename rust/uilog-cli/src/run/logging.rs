@@ -54,7 +54,7 @@ const BUSY_STEP: Duration = Duration::from_millis(100);
 /// How often the counter looks whether the logger has finished after all.
 const COUNTER_STEP: Duration = Duration::from_millis(10);
 
-/// What is known of the command when it has been started.
+/// What is known about the command when it has been started.
 pub(super) struct Subject<'a> {
     pub(super) place: &'a ConfigArguments,
     /// The program, as it was found.
@@ -79,8 +79,8 @@ impl Logging {
     pub(super) fn start(host: Host, mut subject: Subject<'_>) -> Self {
         let fd = subject.outer.as_ref().map(OuterClaim::raw_fd);
         let keep: Vec<_> = fd.into_iter().collect();
-        // Both processes have each of these; what is taken here the other one
-        // still has.
+        // Both processes have each of these; taking one here does not affect
+        // the other process.
         let mut host = Some(host);
         let companion = Companion::start(&keep, |inbox| {
             log(&mut host, &mut subject, inbox);
@@ -122,7 +122,7 @@ impl Logging {
         if ledger.is_finished() {
             let time = ledger.waits_for();
             if waited == WaitResult::Running && !time.is_zero() {
-                // What it has logged is being delivered. A signal ends that.
+                // Its events are being delivered. A signal ends that wait.
                 companion.wait(Instant::now() + time);
             }
             return;
@@ -151,7 +151,7 @@ pub(super) fn lose_both(host: Option<&mut Host>, reason: String) {
     }
 }
 
-/// The counter: tells the journal.
+/// The counter: reports to the journal.
 fn count(host: &mut Host, lost: Abandoned, waited: WaitResult) {
     if lost.events == 0 {
         return;
@@ -307,7 +307,8 @@ fn chained<T>(mut first: Vec<T>, second: &mut Vec<T>) -> Vec<T> {
     first
 }
 
-/// How a command has ended, as the waiting process tells the logger.
+/// How a command has ended, as a message from the waiting process to the
+/// logger.
 fn message(end: &End) -> Message {
     let signal = match end.how {
         ExitKind::Killed(signal) => signal,

@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let has_blackbox = !kind.is_mercurial();
         OuterClaim::new(host.session(), host.parent(), has_blackbox).ok()
     });
-    // The command is a span, in whatever words it comes to be logged.
+    // The command is a span, however it will be logged.
     let trace = host.as_mut().and_then(|host| host.begin_span(true, true));
     let env =
         environment_for(&block, kind, host.as_ref().zip(trace), outer.as_ref());

@@ -37,11 +37,11 @@ pub(crate) const BEGIN_DELAY: Duration = Duration::from_secs(1);
 
 /// What a [`Ledger`] says.
 mod bits {
-    /// It is known what is wanted.
+    /// It is known which events are wanted.
     pub(super) const CONFIGURED: u32 = 1;
     pub(super) const WANTS_BEGIN: u32 = 1 << 1;
     pub(super) const WANTS_END: u32 = 1 << 2;
-    /// Whoever logs is about to log the beginning.
+    /// The logger is about to log the beginning.
     pub(super) const BEGINS: u32 = 1 << 3;
     pub(super) const BEGUN: u32 = 1 << 4;
     /// It is known what an hg inside has left to be logged.
@@ -51,20 +51,20 @@ mod bits {
     pub(super) const ENDED: u32 = 1 << 8;
     /// Nothing is left to be done.
     pub(super) const FINISHED: u32 = 1 << 9;
-    /// Nobody waits for it any more, and what is missing has been counted.
+    /// It is not waited for any more, and missing events were counted.
     pub(super) const ABANDONED: u32 = 1 << 10;
-    /// From here on it stands for how long what has been logged is waited for
-    /// until it is delivered, in tenths of a second.
+    /// The bits from here on say how long to wait for delivery, in tenths of a
+    /// second.
     pub(super) const WAIT_AT: u32 = 16;
 }
 
-/// How far the process has come that logs a command, in a word that it shares
-/// with the one that waits for the command: should the former hang, the latter
-/// knows what has been lost.
+/// The progress of the process that logs a command, in a word that it shares
+/// with the process that waits for the command: if the former hangs, the latter
+/// knows what was lost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ledger<'a>(pub &'a AtomicU32);
 
-/// What has been lost when logging was abandoned.
+/// What was lost when logging was abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Abandoned {
     /// How many events, at most.
@@ -95,8 +95,7 @@ impl Ledger<'_> {
         self.note(u32::from(tenths) << bits::WAIT_AT | bits::FINISHED);
     }
 
-    /// For how long whoever logs waits until that is delivered, after it has
-    /// finished.
+    /// How long the logger waits for delivery, after it has finished.
     pub(crate) fn waits_for(self) -> Duration {
         let tenths = self.0.load(Ordering::Acquire) >> bits::WAIT_AT;
         Duration::from_millis(u64::from(tenths) * 100)
@@ -107,8 +106,8 @@ impl Ledger<'_> {
         self.has(bits::FINISHED)
     }
 
-    /// Gives up waiting for whoever logs, who from now on leaves alone what it
-    /// has not begun. `None` if it has finished.
+    /// Stops waiting for the logger, which from now on does not begin anything.
+    /// `None` if it has finished.
     pub(crate) fn abandon(
         self,
         outer: Option<&OuterClaim>,
@@ -156,14 +155,14 @@ pub(crate) struct Watch {
     pub(crate) hg: Vec<u8>,
     /// The repository that it runs in.
     pub(crate) root: Option<Vec<u8>>,
-    /// What the command is called whatever it was called.
+    /// The command's full name.
     pub(crate) canonical: Option<Vec<u8>>,
 }
 
 /// How a command has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
-    /// As a shell tells it, unless a signal has ended it.
+    /// As in a shell, unless a signal has ended it.
     pub(crate) code: i32,
     /// The signal that has ended it.
     pub(crate) signal: Option<i32>,
@@ -188,8 +187,8 @@ impl Watch {
         crate::configured::logger(config, root.filter(|_| !kind.is_mercurial()))
     }
 
-    /// While the command runs: does what its end would otherwise wait for,
-    /// unless it is certain that somebody else logs it.
+    /// While the command runs: does all work for which its end would otherwise
+    /// have to wait, unless another process certainly logs it.
     pub(crate) fn prepare(&self, host: &mut Host) {
         self.note(host);
         let is_likely = match self.line.kind {
@@ -230,7 +229,7 @@ impl Watch {
     }
 
     /// When it has ended. `has_begun` says whether [`Self::begin`] was called;
-    /// `ended` is `None` if nobody can tell how it has ended.
+    /// `ended` is `None` if it is unknown how it has ended.
     pub(crate) fn end(
         &self,
         host: &mut Host,
@@ -267,8 +266,8 @@ impl Watch {
         ledger.note(bits::ENDED);
     }
 
-    /// Tells that nobody knows the end, which somebody must have waited for who
-    /// was killed; counts it if no sink can be told.
+    /// Logs that the end is unknown, because the waiting process was killed;
+    /// counts it if no sink tracks that.
     fn lose_end(&self, host: &mut Host) {
         let name = b"commandfinish";
         if self.logger.tells_losses() {
@@ -333,7 +332,7 @@ impl Watch {
         }
     }
 
-    /// Logs that the command was killed, or that nobody knows its end.
+    /// Logs that the command was killed, or that its end is unknown.
     fn log_loss(
         &self,
         host: &mut Host,
@@ -356,8 +355,8 @@ impl Watch {
         self.draft(commandlost::NAME, message, options, None)
     }
 
-    /// Notes that the command has begun: if it is killed together with all who
-    /// look after it, sinks are told of that by whoever finds it.
+    /// Notes that the command has begun: if all processes of uilog are killed
+    /// with it, a finder logs that.
     fn note(&self, host: &mut Host) {
         let canonical = self.canonical.as_deref();
         let options = canonical.map(commandlost::canonical);

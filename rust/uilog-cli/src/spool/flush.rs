@@ -76,7 +76,7 @@ pub(crate) struct Flushed {
 }
 
 impl Flushed {
-    /// Of one that nothing has been tried for: what was there `before`.
+    /// The result if nothing was tried: the state `before`.
     fn untried(before: Facts) -> Self {
         Self {
             sink: before.sink,
@@ -95,7 +95,7 @@ impl Flushed {
         self.sent
     }
 
-    /// What has been rejected or damaged.
+    /// Rejected and damaged records.
     pub(crate) fn lost(&self) -> u64 {
         self.rejected + self.damaged
     }
@@ -149,7 +149,7 @@ pub(super) fn flush(
     let pending = before.pending;
     let damaged = before.damaged;
     let mut flushed = Flushed::untried(before);
-    // Where nothing waits, what has been there may be damaged.
+    // If nothing waits, there may have been damage.
     if flushed.reason.is_some() || is_empty {
         return flushed;
     }
@@ -175,7 +175,7 @@ pub(super) fn flush(
         if round.end != Round::Busy || Instant::now() > patience {
             break round.end;
         }
-        // Who is stopped does not end by being waited for.
+        // A stopped process does not end by waiting.
         let facts = owned.facts(globals, SystemTime::now());
         if facts.sender.is_some_and(|it| it.is_stuck) {
             break round.end;
@@ -204,8 +204,8 @@ pub(super) fn flush(
     flushed
 }
 
-/// Sends what waits for each sink, one after the other, until it is too late.
-/// What is then under way goes on for as long as this process does.
+/// Sends the waiting records of each sink, one after the other, until the
+/// deadline. A request in progress continues as long as this process lives.
 pub(crate) fn flush_until(spools: Spools, deadline: Instant) -> Vec<Flushed> {
     let spools = Arc::new(spools);
     let (told, results) = mpsc::channel();

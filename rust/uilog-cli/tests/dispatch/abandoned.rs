@@ -1,5 +1,6 @@
-//! What nobody lives to run is counted, once: programs that never begin to
-//! serve, and pages of counters whose hg and dispatcher have been killed.
+//! Events that no process survives to run are counted, once: with programs that
+//! never begin to serve, and with counter pages whose hg and dispatcher were
+//! killed.
 
 use std::fs;
 use std::fs::File;

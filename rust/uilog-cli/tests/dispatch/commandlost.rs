@@ -1,5 +1,4 @@
-//! Commands that are killed: their dispatcher tells of each once, and of none
-//! that has not been killed.
+//! Killed commands: their dispatcher logs each once, and no others.
 
 use std::borrow::Cow;
 use std::fs;

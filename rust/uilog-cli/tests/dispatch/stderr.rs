@@ -1,4 +1,4 @@
-//! What is known of a script that has failed, and that it notices nothing.
+//! What is stored about a failed script, and that scripts are not affected.
 
 use std::fs;
 use std::path::Path;

@@ -27,9 +27,8 @@ impl Ui {
         self.fix(None, Some(root))
     }
 
-    /// Draws the conclusions from what has changed: in one section, or
-    /// anywhere.
-    // hg: ui.fixconfig
+    /// Applies the effects of changes in one section, or anywhere. hg:
+    /// ui.fixconfig
     pub(super) fn fix(
         &mut self,
         section: Option<&[u8]>,
@@ -91,8 +90,8 @@ impl Ui {
         Ok(())
     }
 
-    /// What `ui.tweakdefaults` stands for.
-    // hg: ui._maybetweakdefaults, ui.tweakrc
+    /// The settings of `ui.tweakdefaults`. hg: ui._maybetweakdefaults,
+    /// ui.tweakrc
     pub(super) fn tweak(&mut self) -> Result<(), Error> {
         const TWEAKS: [(&[u8], &[u8], &[u8]); 11] = [
             (b"commands", b"grep.all-files", b"True"),

@@ -54,16 +54,16 @@ pub struct Loaded {
     pub root: Option<PathBuf>,
     /// What Mercurial would warn of, each without its newline.
     pub warnings: Vec<Vec<u8>>,
-    /// The files, each once, in the order in which they were looked for.
+    /// The files, each once, in the order in which they were searched for.
     pub files: Vec<FileReport>,
 }
 
-/// What has become of a file.
+/// How a file was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
     /// The file.
     pub path: PathBuf,
-    /// Why it was looked for.
+    /// Why it was searched for.
     pub layer: Layer,
     /// How that went.
     pub state: FileState,
@@ -74,11 +74,11 @@ pub struct FileReport {
 pub enum FileState {
     /// It counts.
     Read,
-    /// There is none.
+    /// It does not exist.
     Missing,
     /// It cannot be read, for this reason.
     Unreadable(String),
-    /// It belongs to somebody who is not trusted.
+    /// It belongs to an untrusted user.
     Untrusted {
         /// The owner's name or number.
         user: String,
@@ -93,10 +93,9 @@ pub enum FileState {
 ///
 /// # Errors
 ///
-/// What keeps Mercurial from running the command: a trusted file that cannot
-/// be read to its end, a value of the wrong type, a `--config` that is none, a
-/// repository that does not exist.
-// hg: dispatch._dispatch
+/// Why Mercurial would not run the command: a trusted file that cannot be read
+/// completely, a value of the wrong type, an invalid `--config`, a repository
+/// that does not exist. hg: dispatch._dispatch
 pub fn load(
     request: &Request,
     environment: &Environment,
@@ -165,7 +164,7 @@ impl Ui {
         }
     }
 
-    /// Everything; what is returned is the root of the repository.
+    /// Reads everything; returns the root of the repository.
     fn load(&mut self, request: &Request) -> Result<Option<PathBuf>, Error> {
         self.load_user()?;
         self.note_detailed_status();

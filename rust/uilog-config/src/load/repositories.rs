@@ -90,9 +90,8 @@ impl Ui {
             return Ok(());
         }
         for (layer, path) in repository::files(root, source) {
-            // What a share's source says of paths is relative to the share
-            // where `-R` asks for it.
-            // hg: main_script.paths.get_local
+            // Paths in a share's source are relative to the share if `-R` names
+            // it. hg: main_script.paths.get_local
             self.read_file(layer, &path, &path, false, root)?;
         }
         Ok(())

@@ -125,7 +125,7 @@ impl Ui {
         state: FileState,
     ) {
         let path = path.to_owned();
-        // A repository's files are looked at twice.
+        // A repository's files are read twice.
         if self.reported.insert((layer, path.clone())) {
             self.files.push(FileReport { path, layer, state });
         }

@@ -29,30 +29,31 @@ use super::process;
 use super::ring::KEPT_BYTES;
 use super::ring::Ring;
 
-/// Scripts whose text is kept at a time: each takes descriptors.
+/// Maximum number of scripts whose output is captured at a time, because each
+/// takes descriptors.
 const MAX_CAPTURED: u64 = 64;
 /// The part of all descriptors that as many scripts may be: others need them.
 const CAPTURED_PART: u64 = 16;
 /// What a script may write before another process empties its pipe. Also how
 /// much more before that is tried again, where it has failed.
 const HANDOVER_BYTES: usize = 32 * 1024;
-/// How much room a pipe gets, where the system allows it: what a script can
-/// write before it waits, if its dispatcher is killed or stopped. Takes memory
-/// only for what is written. Not more, since all pipes of a user have room for
-/// 64 MB together (`pipe-user-pages-soft`), and any more get next to none.
+/// The size of a pipe, if the system allows it: what a script can write before
+/// it blocks, if its dispatcher is killed or stopped. Only written data takes
+/// memory. Not more, since all pipes of a user have 64 MB together
+/// (`pipe-user-pages-soft`), and further ones get next to nothing.
 #[cfg(target_os = "linux")]
 const PIPE_BYTES: i32 = 256 * 1024;
-/// Reads at a script's end, at most: processes that it has left behind may
-/// write without an end.
+/// Maximum number of reads at a script's end: remaining processes may write
+/// without end.
 const MAX_LAST_READS: usize = 64;
 
 /// All pipes that there are.
 #[derive(Debug)]
 pub(crate) struct Collector {
     pipes: Vec<Rc<Pipe>>,
-    /// The process that pipes are handed over to, once there is one.
+    /// The process that takes over pipes, if it was started.
     process: Option<OwnedFd>,
-    /// We are a batch process, and it is to be none.
+    /// This process is a batch process, and that one must not be one.
     leave_batch: bool,
 }
 
@@ -67,12 +68,12 @@ pub(crate) struct Capture {
 /// The end of a pipe that is read.
 #[derive(Debug)]
 struct Pipe {
-    /// Does not block, which whoever writes does not notice: the other end is
-    /// an open file of its own.
+    /// Non-blocking, which does not affect writers: the other end is a separate
+    /// open file.
     output: File,
     ring: Ring,
     reader: Cell<Reader>,
-    /// What has been read since it was last tried to hand this over.
+    /// Bytes read since the last attempt to pass this on.
     read: Cell<usize>,
 }
 
@@ -81,7 +82,7 @@ struct Pipe {
 enum Reader {
     Dispatcher,
     Process,
-    /// Nobody can write any more, and everything has been read.
+    /// There is no writer any more, and everything has been read.
     Nobody,
 }
 
@@ -94,8 +95,8 @@ impl Collector {
         }
     }
 
-    /// What a script that is about to start gets as its standard error. None if
-    /// that cannot be had: then its text is lost, and nothing else.
+    /// The standard error for a script that is about to start. None if there is
+    /// no pipe: then its output is lost, and nothing else.
     pub(crate) fn capture(&mut self) -> Option<Capture> {
         self.forget();
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
@@ -110,7 +111,7 @@ impl Collector {
 
     /// What `drain` waits for.
     pub(crate) fn polled(&self) -> impl Iterator<Item = PollFd<'_>> {
-        // Its end is told whatever is asked for.
+        // `poll` reports its end in any case.
         let process = self.process.as_ref();
         let process =
             process.map(|it| PollFd::new(it.as_fd(), PollFlags::empty()));
@@ -120,8 +121,8 @@ impl Collector {
         process.into_iter().chain(pipes)
     }
 
-    /// Reads what there is, of each pipe no more than is soon done, and hands
-    /// over those that need it.
+    /// Reads what is available, a limited amount from each pipe, and passes on
+    /// pipes where needed.
     pub(crate) fn drain(&mut self) {
         self.forget();
         self.notice_end();
@@ -136,8 +137,8 @@ impl Collector {
         }
     }
 
-    /// A script has ended. What it has written is read; if processes that it
-    /// has left behind can write more, its pipe is handed over.
+    /// A script has ended. Reads its output; if processes that it has left
+    /// behind can write more, passes on its pipe.
     pub(crate) fn script_ended(&mut self, capture: &Capture) {
         let pipe = &capture.pipe;
         let is_more = |_: &usize| pipe.is_ours() && pipe.take();
@@ -157,7 +158,7 @@ impl Collector {
         }
     }
 
-    /// If the process has gone, its pipes are ours again.
+    /// If the process has ended, this process reads its pipes again.
     fn notice_end(&mut self) {
         if self.process.as_ref().is_some_and(has_gone) {
             self.process = None;
@@ -167,7 +168,7 @@ impl Collector {
         }
     }
 
-    /// If this fails, the pipe stays ours.
+    /// If this fails, the pipe stays here.
     fn hand_over(&mut self, pipe: &Pipe) {
         self.notice_end();
         pipe.read.set(0);
@@ -182,7 +183,7 @@ impl Collector {
         }
     }
 
-    /// Closes pipes that nobody needs here any more.
+    /// Closes pipes that are not needed here any more.
     fn forget(&mut self) {
         self.pipes
             .retain(|it| it.is_ours() || Rc::strong_count(it) > 1);
@@ -195,8 +196,8 @@ impl Capture {
         fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         #[cfg(target_os = "linux")]
         let _ = fcntl(&output, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
-        // The same pipe, opened so that whoever can write can read as well.
-        // Without /proc a script notices if both of us are killed.
+        // The same pipe, opened so that writers can read as well. Without
+        // /proc, a script gets SIGPIPE if both processes are killed.
         let path = format!("/proc/self/fd/{}", output.as_raw_fd());
         let both = OpenOptions::new().read(true).write(true).open(path);
         let pipe = Pipe {
@@ -211,7 +212,7 @@ impl Capture {
         })
     }
 
-    /// What the script is to be started with.
+    /// The standard error for starting the script.
     pub(crate) fn input(&self) -> Option<BorrowedFd<'_>> {
         self.input.as_ref().map(AsFd::as_fd)
     }
@@ -221,9 +222,9 @@ impl Capture {
         self.input = None;
     }
 
-    /// Whether all that has been written so far is kept.
+    /// Whether all output so far has been stored.
     pub(crate) fn is_complete(&self) -> bool {
-        // In this order: what is not in the pipe any more is being kept.
+        // In this order: data that has left the pipe is being stored.
         let is_empty = !polled(&self.pipe.output, PollFlags::POLLIN);
         is_empty && !self.pipe.ring.is_busy()
     }
@@ -258,11 +259,11 @@ impl Pipe {
         false
     }
 
-    /// The process that had it is gone.
+    /// The process that read it has ended.
     fn take_back(&self) {
         if self.reader.get() == Reader::Process {
             self.reader.set(Reader::Dispatcher);
-            // What that had read and not kept is lost.
+            // What it had read and not stored is lost.
             self.ring.add(&[]);
         }
     }

@@ -48,7 +48,7 @@ pub const ARGUMENT: &str = "stderr";
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Starts the process; what it listens to.
+/// Starts the process; returns the socket to it.
 pub(super) fn start(leave_batch: bool) -> io::Result<OwnedFd> {
     let (ours, theirs) = socket::socketpair(
         AddressFamily::Unix,
@@ -78,16 +78,16 @@ fn own_program() -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from(RUNNING))
 }
 
-/// Keeps the last bytes of each pipe that comes through `socket`, until that is
-/// closed and nobody can write to any of them.
+/// Keeps the last bytes of each pipe that is received from `socket`, until that
+/// is closed and no pipe has a writer.
 ///
 /// # Errors
 ///
 /// It was not started by a dispatcher.
 pub fn run(socket: OwnedFd) -> io::Result<()> {
     socket::getsockname::<socket::UnixAddr>(socket.as_raw_fd())?;
-    // Whoever ends what runs here by its name, or shuts the system down, ends
-    // the scripts as well; before that, they may still write.
+    // A user who kills processes by name, or a system that shuts down, also
+    // ends the scripts; until then, they may still write.
     let signalled = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ] {
         signal_hook::flag::register(signal, Arc::clone(&signalled))?;
@@ -182,7 +182,7 @@ struct Text {
 }
 
 impl Text {
-    /// Takes what is there; false at the end.
+    /// Reads what is available; false at the end.
     fn take(&mut self, buffer: &mut [u8], is_kept: bool) -> bool {
         if is_kept {
             self.ring.begin();

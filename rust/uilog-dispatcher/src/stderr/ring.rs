@@ -12,18 +12,19 @@ use std::os::unix::fs::FileExt;
 
 use uilog_channel::queue::anonymous_file;
 
-/// Bytes that are kept. More than is shown, since what is cut in two may not be
-/// recognised as a secret.
+/// Bytes that are kept. More than is shown, since a truncated secret may not be
+/// recognized.
 pub(super) const KEPT_BYTES: u64 = 8192;
 
-/// Where it stands whether the text is being changed.
+/// Offset of the flag that the text is being changed.
 const BUSY_AT: u64 = 0;
-/// Where it stands how long the whole text is.
+/// Offset of the length of the whole text.
 const LENGTH_AT: u64 = 8;
-/// Where the last bytes stand, as a ring.
+/// Offset of the ring with the last bytes.
 const TEXT_AT: u64 = 16;
 
-/// One text. Where there is no memory for it, it is lost, and nothing else.
+/// The end of one text. If there is no memory for it, it is lost, and nothing
+/// else.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     /// Made when the first text comes: most scripts say nothing, and to make
@@ -56,7 +57,7 @@ impl Ring {
         self.write(BUSY_AT, &1_u64.to_le_bytes());
     }
 
-    /// Adds what has been read.
+    /// Adds bytes that were read.
     pub(super) fn add(&self, bytes: &[u8]) {
         let length = self.read_word(LENGTH_AT);
         let skipped = bytes.len().saturating_sub(KEPT_BYTES as usize);
@@ -95,7 +96,7 @@ impl Ring {
         (text, length > kept)
     }
 
-    /// Words that cannot be read are 0: nothing is kept.
+    /// Unreadable words are 0: nothing is stored.
     fn read_word(&self, at: u64) -> u64 {
         let mut word = [0; 8];
         let file = self.file.get();

@@ -16,7 +16,7 @@ const NOT_OWN: [char; 3] = ['+', '#', '*'];
 /// between.
 fn entries() -> impl Iterator<Item = &'static str> {
     let own = COMMANDS.lines().filter(|line| !line.starts_with(NOT_OWN));
-    // A name may hold colons, but no space behind one.
+    // A name may contain colons, but no space after one.
     own.map(|line| line.split(": ").next().unwrap_or(line))
         .map(|names| names.strip_suffix(':').unwrap_or(names))
 }

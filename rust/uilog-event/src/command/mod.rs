@@ -56,7 +56,7 @@ impl ProgramKind {
         }
     }
 
-    /// Whether it takes Mercurial's arguments, reads its configuration, and
+    /// Whether it has Mercurial's arguments, reads its configuration, and
     /// writes its blackbox.
     pub fn is_mercurial(self) -> bool {
         self != Self::Other

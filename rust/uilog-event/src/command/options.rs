@@ -60,7 +60,7 @@ const GLOBALS: [Global; 19] = [
 // hg: fancyopts.nevernegate
 const NEVER_NEGATED: [&str; 2] = ["help", "version"];
 
-/// What an option may also be called when options are looked for early.
+/// Another name of an option, in the early search for options.
 const REPO: &str = "repo";
 
 /// What a command line says before its command is known.

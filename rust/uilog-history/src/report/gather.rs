@@ -1,8 +1,9 @@
-//! What a thread has read of the records of a report, and all threads together.
+//! What a thread has collected from records for a report, and merging the
+//! results of all threads.
 //!
-//! Responsible for what each event says about each question, and for bounds:
-//! there are at most so many groups of a kind, and what has no room is counted.
-//! Must not know how a row of the report looks.
+//! Responsible for what each event contributes, and for limits: the number of
+//! groups of a kind is limited, and further ones are counted. Must not know the
+//! rows of the report.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,8 +23,11 @@ const MAX_GROUPS: usize = 1000;
 const MAX_NAMES: usize = 1 << 16;
 /// How many of the slowest commands are kept.
 pub(super) const SLOWEST: usize = 20;
-/// How many characters of an error or of a command are kept.
-const MAX_TEXT: usize = 300;
+/// How many characters a name has at most.
+const MAX_NAME: usize = 300;
+/// How many an error or a command has. They are kept so long that no secret in
+/// them is cut in two before it is redacted.
+const MAX_TEXT: usize = 8192;
 
 /// In which of the two periods something was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -331,7 +335,7 @@ impl Gathered {
         self.slowest.push(Slow {
             seconds,
             time: found.time,
-            command: cut(record.command_line()).into_owned(),
+            command: cut_at(record.command_line(), MAX_TEXT).into_owned(),
             user: cut(record.process.user.as_str()).into_owned(),
             host: cut(record.host.name.as_str()).into_owned(),
             repository: cut(record.repository()).into_owned(),
@@ -366,7 +370,7 @@ impl Gathered {
         failures.users.add(record.process.user.as_str());
         if failures.now == 1 || failures.last < found.time {
             failures.last = found.time;
-            failures.error = cut(error).into_owned();
+            failures.error = cut_at(error, MAX_TEXT).into_owned();
             failures.repository = cut(record.repository()).into_owned();
         }
     }
@@ -557,7 +561,11 @@ fn name(text: &str) -> String {
 
 /// The beginning of a long text.
 fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_TEXT) {
+    cut_at(text, MAX_NAME)
+}
+
+pub(super) fn cut_at(text: &str, max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
     }

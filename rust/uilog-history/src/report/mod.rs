@@ -1,9 +1,8 @@
 //! A report on a period: overview, what is slow, what fails and why, hooks,
-//! locks, waiting for people, versions, and what has changed since the period
-//! before.
+//! locks, waiting for people, versions, and changes since the previous period.
 //!
-//! Responsible for reading each record once and for bounded memory, whatever
-//! the number of records. Must not know how a report is shown.
+//! Responsible for reading each record once and for limited memory, for any
+//! number of records. Must not know how a report is shown.
 
 mod gather;
 mod numbers;

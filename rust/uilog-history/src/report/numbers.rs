@@ -1,8 +1,8 @@
-//! Numbers of which there may be any amount, in bounded memory: how many, the
-//! sum, percentiles, and a random sample for tests.
+//! Statistics of any amount of numbers in limited memory: count, sum,
+//! percentiles, and a random sample for tests.
 //!
-//! Responsible for that the result does not depend on the order of the numbers,
-//! or on which thread has read which. Must not know what the numbers are.
+//! The result does not depend on the order of the numbers, or on which thread
+//! has read which. Must not know what the numbers are.
 
 use crate::rank::quantile;
 use crate::stats::Sample;

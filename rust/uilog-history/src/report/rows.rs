@@ -1,15 +1,19 @@
 //! The rows of a report's tables.
 //!
-//! Responsible for their order, for how many there are at most, and for what
-//! has changed for certain. Must not know how they are shown.
+//! Responsible for their order and maximum number, and for significant changes.
+//! Must not know how they are shown.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde::Serialize;
+use uilog_redact::Policy;
+use uilog_redact::Redactor;
 
 use super::gather::Gathered;
 use super::gather::Waiting;
+use super::gather::cut_at;
 use super::numbers::Numbers;
 use super::time;
 use crate::compare;
@@ -25,6 +29,24 @@ const MAX_COMPARED: usize = 40;
 const MAX_VERSIONS: usize = 4;
 /// And of each so many commands.
 const MAX_OF_VERSION: usize = 20;
+
+/// How many characters of an error or of a command are shown.
+const MAX_SHOWN: usize = 300;
+
+/// A text as whoever reads the report may see it: a sink may have written
+/// secrets.
+fn redacted(text: &str) -> String {
+    let text = uilog_sinks::redact::shown(text);
+    cut_at(&text, MAX_SHOWN).into_owned()
+}
+
+/// The same of a command line.
+fn redacted_command(line: &str) -> String {
+    static REDACTOR: LazyLock<Redactor> =
+        LazyLock::new(|| Redactor::new(&Policy::default()));
+    let line = REDACTOR.redact_command(line.as_bytes()).text;
+    cut_at(&String::from_utf8_lossy(&line), MAX_SHOWN).into_owned()
+}
 
 /// Rows, as far as there is room.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -332,7 +354,7 @@ pub(super) fn slowest(gathered: &Gathered) -> Vec<Slowest> {
     rows.map(|it| Slowest {
         seconds: it.seconds,
         time: it.time,
-        command: it.command,
+        command: redacted_command(&it.command),
         user: it.user,
         host: it.host,
         repository: it.repository,
@@ -349,7 +371,7 @@ pub(super) fn failures(gathered: &Gathered) -> Table<Failure> {
         .map(|((error_type, command, _), failures)| Failure {
             error_type: error_type.clone(),
             command: command.clone(),
-            error: failures.error.clone(),
+            error: redacted(&failures.error),
             count: failures.now,
             count_before: failures.before,
             users: failures.users.count(),

@@ -29,10 +29,6 @@ use uilog_event::user;
 use uilog_sys::foreign_file;
 use uilog_sys::log_file::Problems;
 
-use crate::account::FaultKind;
-use crate::outbox::EventHandler;
-use crate::outbox::Outbox;
-
 /// The section, and what hg calls its extension.
 pub const SECTION: &str = "blackbox";
 /// The file, in `.hg`.
@@ -45,9 +41,9 @@ pub struct Blackbox {
     log: Log,
     tracked: Tracked,
     style: Style,
-    /// Each line goes to standard error as well.
+    /// Each line is also written to standard error.
     is_shown: bool,
-    /// What stands in for the clock.
+    /// Replaces the clock.
     date: Option<Timestamp>,
 }
 
@@ -81,30 +77,30 @@ impl Blackbox {
         (blackbox, settings.faults)
     }
 
-    /// Looks for what would keep its log from being rotated. Changes nothing.
+    /// Checks what would prevent the rotation of its log. Changes nothing.
     pub fn rotation_problems(&self) -> Problems {
         self.log.rotation_problems()
     }
-}
 
-impl EventHandler for Blackbox {
-    fn name(&self) -> &'static str {
-        SECTION
-    }
-
-    fn tracks(&self, event: &[u8]) -> bool {
+    /// Whether it wants events of this name.
+    pub fn tracks(&self, event: &[u8]) -> bool {
         self.tracked.contains(event)
     }
 
-    fn deliver(
+    /// Writes the line of an event. `fault` takes what costs no line.
+    ///
+    /// # Errors
+    ///
+    /// It is not written.
+    pub fn write(
         &self,
         event: &Event<'_>,
-        outbox: &mut dyn Outbox,
+        fault: &mut dyn FnMut(String),
     ) -> Result<(), Loss> {
         let path = self.log.path().display();
         let parents = parents::read(&self.root).unwrap_or_else(|error| {
             let detail = format!("{path}: the parents cannot be read: {error}");
-            outbox.fault(FaultKind::LogFile, detail);
+            fault(detail);
             Vec::new()
         });
         let parents: Vec<_> = parents.iter().map(|node| &node[..]).collect();
@@ -128,10 +124,10 @@ impl EventHandler for Blackbox {
             Ok(written) => {
                 if let Some(NotRotated { why, .. }) = written.not_rotated {
                     let detail = format!("{path} cannot be rotated: {why}");
-                    outbox.fault(FaultKind::LogFile, detail);
+                    fault(detail);
                 }
                 if self.is_shown {
-                    // Whoever cannot read it has lost no event.
+                    // If it cannot be written, no event is lost.
                     let _ = std::io::stderr().write_all(&record);
                 }
                 Ok(())
@@ -162,7 +158,7 @@ fn mode_of(hg_dir: &Path) -> Option<u32> {
     (mode & 0o777 != ours).then_some(mode & 0o7777)
 }
 
-/// This process's umask, which can only be told by changing it.
+/// This process's umask, which can only be read by changing it.
 fn umask() -> u32 {
     use nix::sys::stat::Mode;
     use nix::sys::stat::umask;
@@ -184,7 +180,7 @@ fn fixed_date(config: &Config) -> Option<Timestamp> {
     })
 }
 
-/// Settings that make sense in any case.
+/// Settings with valid values.
 struct Settings<'a> {
     config: &'a Config,
     faults: Vec<Fault>,

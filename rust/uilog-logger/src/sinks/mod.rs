@@ -1,4 +1,5 @@
-//! The sinks of hg's side: each looks up what a configuration says of an event.
+//! The sinks on hg's side: each looks up what a configuration says about an
+//! event.
 
 pub mod blackbox;
 pub mod records;

@@ -1,37 +1,27 @@
-//! The `logtoprocess` sink: passes an event's script to the dispatcher.
-//!
-//! Reads `[logtoprocess]`; runs nothing itself.
+//! Which script an event has, as `[logtoprocess]` says.
 
 use std::collections::HashMap;
 
 use uilog_channel::frames::Script;
-use uilog_channel::loss::Loss;
 use uilog_channel::settings::Fault;
-use uilog_channel::settings::Settings;
 use uilog_channel::wire::StdinFormat;
-use uilog_event::event::Event;
 
-use crate::outbox::EventHandler;
-use crate::outbox::Outbox;
-
-/// The section, which the sink is known by.
+/// The section, which they are known by.
 pub const SECTION: &str = "logtoprocess";
 
-/// Beside `EVENT = SCRIPT`: what the script reads.
+/// The suffix of the item with the format of a script's standard input.
 const STDIN_SUFFIX: &[u8] = b":stdin";
 
-/// The sink.
+/// The scripts of a configuration, by their events.
 #[derive(Debug)]
-pub struct LogToProcess {
+pub struct Scripts {
     scripts: HashMap<Vec<u8>, Script>,
-    settings: Settings,
 }
 
-impl LogToProcess {
+impl Scripts {
     /// Reads the section's names and values.
     pub fn new<'a>(
         items: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        settings: Settings,
     ) -> (Self, Vec<Fault>) {
         let mut scripts: HashMap<Vec<u8>, Script> = HashMap::new();
         let mut formats = Vec::new();
@@ -75,10 +65,10 @@ impl LogToProcess {
                 }
             }
         }
-        (Self { scripts, settings }, faults)
+        (Self { scripts }, faults)
     }
 
-    /// Tells where scripts are defined: events, and files with lines.
+    /// Sets where scripts are defined: events, and files with lines.
     pub fn set_sources<'a>(
         &mut self,
         sources: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -90,32 +80,16 @@ impl LogToProcess {
         }
     }
 
+    /// The script of an event.
+    pub fn find(&self, event: &[u8]) -> Option<&Script> {
+        self.scripts.get(event)
+    }
+
     /// The events that have a script.
     pub fn events(&self) -> impl Iterator<Item = (&[u8], &Script)> {
         self.scripts
             .iter()
             .map(|(event, script)| (event.as_slice(), script))
-    }
-}
-
-impl EventHandler for LogToProcess {
-    fn name(&self) -> &'static str {
-        SECTION
-    }
-
-    fn tracks(&self, event: &[u8]) -> bool {
-        self.scripts.contains_key(event)
-    }
-
-    fn deliver(
-        &self,
-        event: &Event<'_>,
-        outbox: &mut dyn Outbox,
-    ) -> Result<(), Loss> {
-        match self.scripts.get(event.name.as_ref()) {
-            Some(script) => outbox.run_script(event, script, &self.settings),
-            None => Ok(()),
-        }
     }
 }
 
@@ -133,11 +107,10 @@ mod tests {
             (b"extension:stdin", b"xml"),
             (b"nothing:stdin", b"json"),
         ];
-        let settings = Settings::default();
-        let (sink, faults) = LogToProcess::new(items.into_iter(), settings);
-        assert!(sink.tracks(b"commandfinish"));
-        assert!(!sink.tracks(b"commandfinish:stdin"));
-        assert!(!sink.tracks(b"command"));
+        let (sink, faults) = Scripts::new(items.into_iter());
+        assert!(sink.find(b"commandfinish").is_some());
+        assert!(!sink.find(b"commandfinish:stdin").is_some());
+        assert!(!sink.find(b"command").is_some());
         let script = &sink.scripts[&b"commandfinish"[..]];
         assert_eq!(script.text, b"record # comment");
         assert_eq!(script.stdin, StdinFormat::Json);

@@ -1,4 +1,4 @@
-//! The line that a name stands on.
+//! The line that contains a name.
 
 use memchr::memrchr;
 

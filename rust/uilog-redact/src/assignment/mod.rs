@@ -37,7 +37,7 @@ use crate::steps;
 use crate::value::Scope;
 use crate::words::blanks;
 
-/// Values that telling names have.
+/// Finds the values of names that suggest a secret.
 pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     let mut extents = Extents::new(text);
     let mut done = 0;

@@ -1,8 +1,8 @@
-//! The name that a value is assigned to, and in which form.
+//! The name to which a value is assigned, and the form of the assignment.
 //!
-//! Responsible for `NAME=`, `--NAME`, `<NAME>`, `setenv NAME` and what else
-//! stands between a name and its value. Must not know where the value ends, nor
-//! what it looks like.
+//! Responsible for `NAME=`, `--NAME`, `<NAME>`, `setenv NAME` and other text
+//! between a name and its value. Must not know where the value ends, or what it
+//! looks like.
 
 use memchr::memchr;
 use memchr::memchr2;
@@ -28,10 +28,10 @@ use crate::words::blanks;
 
 pub(super) const MAX_NAME_BYTES: usize = 64;
 pub(super) const MAX_SPACES: usize = 4;
-/// Between a name and the value that is told apart from it.
+/// Maximum distance between a name and its separate value.
 pub(super) const MAX_GAP_BYTES: usize = 96;
 
-/// How a value stands behind a name.
+/// How a value follows a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Form {
     /// `NAME=VALUE`
@@ -58,7 +58,7 @@ pub(super) enum Form {
     Call,
 }
 
-/// A telling name, and where its value begins.
+/// A name that suggests a secret, and where its value begins.
 #[derive(Debug)]
 pub(super) struct Name<'t> {
     pub(super) start: usize,
@@ -70,7 +70,7 @@ pub(super) struct Name<'t> {
     pub(super) is_quoted: bool,
 }
 
-/// The name around a word that tells, if something is assigned to it.
+/// The name that contains a secret word, if something is assigned to it.
 pub(super) fn read_name(text: &[u8], word: Occurrence) -> Option<Name<'_>> {
     let before = text[..word.start]
         .iter()
@@ -113,7 +113,7 @@ pub(super) fn read_name(text: &[u8], word: Occurrence) -> Option<Name<'_>> {
 }
 
 impl Name<'_> {
-    /// Finds out how a value stands behind the name.
+    /// Determines how a value follows the name.
     fn read_form(&mut self, text: &[u8]) -> bool {
         if self.is_field_name(text)
             && let Some(value) = field_value(text, self.end)
@@ -155,7 +155,7 @@ impl Name<'_> {
             _ => return false,
         }
         self.form = Form::Element;
-        // `<user>:<password>@host` is none.
+        // `<user>:<password>@host` is not one.
         let rest = &text[self.value..];
         let len = memchr2(b'<', b'\n', rest).unwrap_or(rest.len());
         steps::add(len);
@@ -201,7 +201,7 @@ impl Name<'_> {
         true
     }
 
-    /// `=`, `:`, `=>`, and what else stands between a name and a value.
+    /// `=`, `:`, `=>`, and other separators between a name and a value.
     fn read_separator(&mut self, text: &[u8]) -> bool {
         let mut at = self.end;
         let is_option = self.is_option(text);
@@ -530,7 +530,7 @@ fn is_spring_default(rest: &[u8]) -> bool {
             || next.is_ascii_digit() && is_number()))
 }
 
-/// Whether a name stands by itself, as in SQL: nothing but words before it.
+/// Whether a name is alone, as in SQL: only words precede it.
 fn is_name_alone(before: &[u8]) -> bool {
     // Clojure: {:password "VALUE"}
     let before = match before {

@@ -1,4 +1,4 @@
-//! Where the value of a name stands.
+//! The range of a name's value.
 //!
 //! Must not know whether it is secret.
 
@@ -18,7 +18,7 @@ use crate::name::SecretKind;
 use crate::steps;
 use crate::value::Scope;
 
-/// Where the value of a name stands.
+/// The range of a name's value.
 pub(super) fn extent(
     text: &[u8],
     scope: Scope,
@@ -106,7 +106,7 @@ pub(super) fn extent(
     extent
 }
 
-/// What is in backticks: a literal of JavaScript, or a word in Markdown. In a
+/// Text in backticks: a literal of JavaScript, or a word in Markdown. In a
 /// shell it would be a command.
 fn in_backticks(
     text: &[u8],
@@ -135,7 +135,7 @@ pub(super) fn is_setting(text: &[u8], name: &Name<'_>) -> bool {
         && !is_source(text, name.start)
 }
 
-/// Whether the line above tells who the user is, as in `.pypirc`.
+/// Whether the line above names the user, as in `.pypirc`.
 fn is_below_user(text: &[u8], at: usize) -> bool {
     const USERS: [&[u8]; 4] = [b"username", b"user", b"login", b"email"];
     let line = line_start(text, at);
@@ -150,7 +150,7 @@ fn is_below_user(text: &[u8], at: usize) -> bool {
     })
 }
 
-/// Whether the value of a field stands between tags.
+/// Whether the value of a field is between tags.
 fn is_in_element(text: &[u8], name: &Name<'_>) -> bool {
     name.form == Form::Field && text[..name.value].ends_with(b">")
 }

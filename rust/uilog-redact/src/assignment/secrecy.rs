@@ -1,7 +1,7 @@
-//! Whether a value is secret, after all that is known of its name.
+//! Whether a value is secret, given all facts about its name.
 //!
-//! The vaguer the name and the looser the form, the more must the value look
-//! like a secret itself. Must not know where the value stands.
+//! The vaguer the name and the form, the more the value itself must look like a
+//! secret. Must not know where the value is.
 
 use super::line::is_source;
 use super::line::line_start;
@@ -190,7 +190,7 @@ fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
     }
 }
 
-/// Whether this only stands for a value: a variable, a path, code.
+/// Whether this is only a placeholder: a variable, a path, code.
 fn is_stand_in(
     text: &[u8],
     name: &Name<'_>,
@@ -249,8 +249,8 @@ fn is_typed_number(value: &[u8]) -> bool {
             })
 }
 
-/// Whether this is the last of what a call or a tuple holds, and its name
-/// stands right before it: `get('password', 'X')`.
+/// Whether this is the last element of a call or a tuple, directly after the
+/// name: `get('password', 'X')`.
 fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
     let value = &text[extent.range.clone()];
     let start = &text[..name.start];
@@ -364,7 +364,7 @@ fn is_code_number(value: &[u8]) -> bool {
     (4..=10).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether a value is itself made of telling words: `passwd=password`.
+/// Whether a value itself consists of secret words: `passwd=password`.
 fn is_named_so(value: &[u8]) -> bool {
     const MAX_OTHER_BYTES: usize = 6;
     if value.len() > MAX_NAME_BYTES {
@@ -394,7 +394,7 @@ fn is_named_so(value: &[u8]) -> bool {
         && other.len() < MAX_OTHER_BYTES
 }
 
-/// Whether name and value are a line of their own, as in a file.
+/// Whether name and value fill a line, as in a file.
 fn is_line(text: &[u8], start: usize, end: usize) -> bool {
     let line = line_start(text, start);
     let before = &text[line..start];

@@ -1,6 +1,6 @@
-//! What is secret in the value of a header.
+//! The secrets in the value of a header.
 //!
-//! Must not know where the value stands.
+//! Must not know where the value is.
 
 use std::ops::Range;
 
@@ -74,7 +74,7 @@ const SPEECH: [&str; 28] = [
     "token",
 ];
 
-/// What is secret in the value of a header.
+/// The secrets in the value of a header.
 pub(super) fn secrets(
     name: &[u8],
     value: &[u8],
@@ -225,7 +225,7 @@ fn is_scheme(word: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
-/// Whether this stands for a value.
+/// Whether this is a placeholder.
 fn is_nothing(value: &[u8]) -> bool {
     is_placeholder(value, Scope::Text)
         || is_stand_in(value)

@@ -81,7 +81,7 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
     }
 }
 
-/// What is secret in what follows an option such as `-H`.
+/// The secrets in the value of an option such as `-H`.
 pub(crate) fn in_option(header: &[u8]) -> Vec<Range<usize>> {
     let Some(colon) = header.iter().position(|byte| *byte == b':') else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The names of headers: which hold secrets, and which never do.
+//! The names of headers: which contain secrets, and which never do.
 
 use crate::trie::Trie;
 use crate::trie::most_nodes;

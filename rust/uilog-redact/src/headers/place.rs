@@ -1,6 +1,6 @@
-//! Where the value of a header stands, and how sure it is that this is one.
+//! The range of a header's value, and how certain it is that this is a header.
 //!
-//! Must not know what of the value is secret.
+//! Must not know which part of the value is secret.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ const MAX_VALUE_BYTES: usize = 1024;
 /// How sure it is that this is a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Form {
-    /// `'NAME: VALUE'`, or a line of its own.
+    /// `'NAME: VALUE'`, or on its own line.
     Header,
     /// `'NAME': 'VALUE'`
     Entry,
@@ -181,8 +181,8 @@ pub(super) fn value(
     Some((Form::Entry, at..close))
 }
 
-/// Where the value stands that begins here: in its quotes, or up to a tag or
-/// the line's end.
+/// The range of the value that begins here: in its quotes, or up to a tag or
+/// the end of the line.
 fn field(text: &[u8], at: usize) -> Range<usize> {
     let start = at
         + text[at..]
@@ -231,13 +231,13 @@ fn directive(text: &[u8], start: usize, end: usize) -> Option<usize> {
     None
 }
 
-/// Whether a name stands on a line as a header's name does.
+/// Whether a name is at the position of a header's name on a line.
 fn is_header_line(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_uppercase) || name.starts_with(b"x-")
 }
 
-/// Where a value ends that stands somewhere in a text: behind a scheme and a
-/// token, or, if parameters follow the scheme, at the line's end.
+/// Where a value in the middle of a text ends: after a scheme and a token, or,
+/// if parameters follow the scheme, at the end of the line.
 fn inline_end(text: &[u8], at: usize, may_extend: bool) -> usize {
     let near = &text[at..text.len().min(at + MAX_VALUE_BYTES)];
     let first = word_len(near, Form::Inline);

@@ -65,8 +65,8 @@ impl<'c> Call<'c> {
         self.flags.contains(&flag)
     }
 
-    /// The lines of the table that are about the program at this place, and
-    /// whether it stands where a command begins.
+    /// The lines of the table about the program at this place, and whether a
+    /// command begins there.
     pub(super) fn programs_at(
         &self,
         at: usize,

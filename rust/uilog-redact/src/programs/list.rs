@@ -119,8 +119,8 @@ fn bare(text: &[u8], range: Range<usize>) -> Arg {
     Arg::in_list(word, false)
 }
 
-/// What is in the quotes that begin here, with what stands escaped in them;
-/// none if they do not end on the same line.
+/// The text in the quotes that begin here, with its escapes; none if they do
+/// not end on the same line.
 fn quoted(text: &[u8], start: usize) -> Option<Word> {
     let quote = text[start];
     let mut word = Word::default();

@@ -18,15 +18,14 @@ const SECRET_OPTIONS: [&[u8]; 12] = [
     b"otp",
 ];
 
-/// Whether the value of an option of this name is a secret, whatever the
-/// program.
+/// Whether the value of an option of this name is a secret, for any program.
 pub(super) fn is_secret_option(name: &[u8]) -> bool {
     SECRET_OPTIONS
         .iter()
         .any(|option| option.eq_ignore_ascii_case(name))
 }
 
-/// Whether an option of this name is followed by a command that tells a
+/// Whether an option of this name is followed by a command that prints a
 /// secret.
 pub(super) fn is_command(name: &[u8]) -> bool {
     [
@@ -40,7 +39,7 @@ pub(super) fn is_command(name: &[u8]) -> bool {
     .any(|ending| name.ends_with(ending))
 }
 
-/// Whether an option of this name is followed by what is to be kept.
+/// Whether an option of this name is followed by a value that stays.
 pub(super) fn is_value(name: &[u8]) -> bool {
     [&b"value"[..], b"-string", b"-data", b"body"]
         .iter()

@@ -121,8 +121,8 @@ pub(crate) fn is_word(name: &[u8]) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
-/// The name of the program that is called by this: without a path, and without
-/// what stands before it in a text.
+/// The name of the program in this word: without a path, and without the text
+/// before it.
 pub(super) fn program_name(bytes: &[u8]) -> &[u8] {
     let start = bytes
         .iter()

@@ -12,7 +12,7 @@ use crate::programs::table::Program;
 use crate::programs::table::Value;
 use crate::rule::Rule;
 
-/// A program that has been found, and what it was called with so far.
+/// A program in a command, and its arguments so far.
 pub(super) struct Run<'c> {
     pub(super) name: &'c [u8],
     pub(super) begins: bool,

@@ -133,8 +133,8 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// Finds what stands for `%s` behind a telling name:
-    /// `printf 'PASSWORD=%s' X`.
+    /// Finds the value of `%s` after a name that suggests a secret: `printf
+    /// 'PASSWORD=%s' X`.
     fn find_printed(&self, found: &mut Vec<Found>) {
         for two in self.args.windows(2) {
             let Some(percent) = memmem::find(&two[0].bytes, b"%s") else {

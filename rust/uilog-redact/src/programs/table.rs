@@ -21,7 +21,7 @@ pub(crate) enum ArgumentPosition {
     /// be there.
     Argument(usize, &'static [u8]),
     Last(&'static [u8]),
-    /// The argument behind one whose name tells.
+    /// The argument after one whose name suggests a secret.
     Named(&'static [u8]),
     /// The argument behind this word.
     Keyword(&'static str),
@@ -103,7 +103,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Whether more than the number of an argument tells of a secret.
+    /// Whether secrets are found by more than the position of an argument.
     pub(crate) fn has_options(&self) -> bool {
         self.places.iter().any(|(place, _)| {
             !matches!(

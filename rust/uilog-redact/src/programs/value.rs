@@ -31,7 +31,7 @@ pub(super) fn secret_part(bytes: &[u8], value: Value) -> Option<Range<usize>> {
         | Value::IfBasic => Some(whole),
         Value::After(separator) => match separator_at(bytes, separator) {
             Some(at) => Some(at + 1..bytes.len()),
-            // A token may stand for the user and the password.
+            // A token may replace both user and password.
             None if separator == b':' && is_token(bytes) => Some(whole),
             None => None,
         },
@@ -94,7 +94,7 @@ fn separator_at(bytes: &[u8], separator: u8) -> Option<usize> {
     None
 }
 
-/// Whether what is in the place of a secret is none.
+/// Whether the value at the position of a secret is harmless.
 pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
     let scope = if arg.is_literal {
         Scope::Word

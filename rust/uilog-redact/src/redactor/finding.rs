@@ -1,6 +1,6 @@
-//! Which finders look at a text, and in which of its forms.
+//! Which finders search a text, and in which of its forms.
 //!
-//! Must not know what becomes of what they find.
+//! Must not know how the results are used.
 
 use memchr::memchr2_iter;
 use memchr::memmem;
@@ -44,7 +44,7 @@ const MAX_LEVELS: usize = 3;
 const MAX_DEPTH: usize = 3;
 
 impl Redactor {
-    /// Finds whatever there is to be found, in any order.
+    /// Runs all finders, in any order.
     pub(super) fn look(&self, text: &[u8], view: View, found: &mut Vec<Found>) {
         match view {
             View::Text => {
@@ -137,8 +137,8 @@ impl Redactor {
         }
     }
 
-    /// Finds secrets in a text that is no command line, and in what it was
-    /// before it was escaped. Whether nothing in it gave a reason to look.
+    /// Finds secrets in a text that is not a command line, and in its unescaped
+    /// form. Returns whether nothing triggered a finder.
     fn find(
         &self,
         text: &[u8],
@@ -258,8 +258,8 @@ fn is_plain(text: &[u8]) -> bool {
     wanted == Wanted::default() && tokens.is_empty() && !has_sign(text)
 }
 
-/// Whether there is a byte that finders look for which need no words: of items,
-/// of accounts, of what was escaped.
+/// Whether there is a byte that triggers finders without words: those of items,
+/// of accounts, of escapes.
 fn has_sign(text: &[u8]) -> bool {
     text.iter().any(|byte| {
         matches!(*byte, b'=' | b'@' | b'\\' | b'%' | b'&' | decode::ESCAPE)

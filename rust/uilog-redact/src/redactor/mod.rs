@@ -43,7 +43,7 @@ use crate::words::Line;
 use crate::words::format_arguments;
 use crate::words::split;
 
-/// What is redacted is at most this many times as long as it was, and
+/// A redacted text is at most this many times as long as the original, plus
 /// [`MAX_ADDED_BYTES`].
 pub const MAX_GROWTH: usize = 16;
 
@@ -209,8 +209,8 @@ impl Redactor {
         reduced(line, Structure::joined(&words))
     }
 
-    /// What an event says, which is no command's, reduced to what is known to
-    /// be harmless. See [`ArgvPolicy::Structure`].
+    /// The message of an event that is not a command's, reduced to its harmless
+    /// parts. See [`ArgvPolicy::Structure`].
     pub fn reduce_message<'t>(
         &self,
         event: &[u8],

@@ -1,4 +1,4 @@
-//! What comes of a text.
+//! The result of redacting a text.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::redacted::RedactedRange;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 
-/// What is left of a text that has been reduced.
+/// The rest of a reduced text.
 pub(super) fn reduced(text: &[u8], left: Vec<u8>) -> Redacted<Cow<'_, [u8]>> {
     if left == text {
         return unchanged(text);

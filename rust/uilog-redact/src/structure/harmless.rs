@@ -236,8 +236,8 @@ pub(super) fn is_date(text: &[u8]) -> bool {
             .all(|word| is_word_of(DATE_WORDS, &word.to_ascii_lowercase()))
 }
 
-/// What is told of a URL: `url`, and the scheme and the host as far as they
-/// are certain. None if this is no URL.
+/// What stays of a URL: `url`, and the scheme and the host if they are certain.
+/// None if this is not a URL.
 pub(super) fn url_kind(text: &[u8]) -> Option<Vec<u8>> {
     let known = |scheme: &[u8]| {
         SCHEMES
@@ -334,8 +334,8 @@ pub(super) fn is_url_marker(text: &[u8]) -> bool {
     is_known && is_host
 }
 
-/// A URL of a server without what may be a secret in it: who is named before
-/// the host, the query and the fragment.
+/// A server's URL without parts that may be secret: the user before the host,
+/// the query and the fragment.
 pub(super) fn server_url(
     text: &[u8],
     shown: &Structure<'_>,

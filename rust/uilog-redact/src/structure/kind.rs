@@ -17,7 +17,7 @@ use crate::user::hash_user;
 pub(super) enum OptionKind {
     /// Anything.
     Value,
-    /// A text that somebody wrote.
+    /// A text that a person wrote.
     Message,
     /// A text that is looked for.
     Keyword,
@@ -53,7 +53,7 @@ pub(super) enum OptionKind {
     Assignment,
 }
 
-/// Whether all of this is what stands for a value: it holds nothing any more.
+/// Whether all of this is a placeholder, without any content.
 pub(super) fn is_placeholder(text: &[u8]) -> bool {
     Placeholder::ALL.iter().any(|it| it.text() == text)
         || harmless::is_url_marker(text)
@@ -78,7 +78,7 @@ const OF_COMMANDS: &[(&str, &str, OptionKind)] = &[
     ("transplant", "merge", OptionKind::Revset),
 ];
 
-/// Options, whatever the command.
+/// Options of every command.
 const OF_ALL: &[(OptionKind, &str)] = &[
     (
         OptionKind::Message,
@@ -191,7 +191,7 @@ pub(super) fn of_argument(command: Option<&str>, place: usize) -> OptionKind {
     }
 }
 
-/// What is kept of a value.
+/// What stays of a value.
 pub(super) fn shown(
     kind: OptionKind,
     value: &[u8],

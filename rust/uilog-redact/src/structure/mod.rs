@@ -67,7 +67,7 @@ impl Structure<'_> {
         line
     }
 
-    /// What an event tells in words, by the event's name.
+    /// The message of an event, reduced by the event's name.
     pub(crate) fn message(&self, event: &[u8], message: &[u8]) -> Vec<u8> {
         message::reduced(event, message, self)
     }

@@ -173,7 +173,7 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
         None
     }
 
-    /// Tells an option that has no value, or should have none.
+    /// Adds an option that has no value, or should have none.
     fn flag(&mut self, mut told: Vec<u8>, inline: Option<&[u8]>) {
         if inline.is_some() {
             told.push(b'=');

@@ -81,7 +81,7 @@ pub(super) fn value(line: &[u8], by: &Structure<'_>) -> Vec<u8> {
     }
 }
 
-/// Whether this is the number of arguments that stands for them.
+/// Whether this is the placeholder with the number of arguments.
 pub(super) fn is_marker(text: &[u8]) -> bool {
     let Some(count) = text
         .strip_prefix(ARGUMENTS.as_bytes())

@@ -1,4 +1,4 @@
-//! The escapes in the corpus's texts; for whoever reads it.
+//! The escapes in the corpus's texts.
 
 /// The bytes that a text stands for.
 pub(crate) fn unescaped(text: &str) -> Vec<u8> {

@@ -1,6 +1,6 @@
-//! What an event says of a command.
+//! The facts about a command in an event.
 //!
-//! Must not know what a sink may show of it.
+//! Must not know what a sink may receive.
 
 use std::borrow::Cow;
 

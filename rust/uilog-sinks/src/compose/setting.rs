@@ -1,4 +1,4 @@
-//! The options of a sink that say what it may show.
+//! The options of a sink that say what it may receive.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! How large the parts of a record may be.
+//! The size limits of the parts of a record.
 
 use serde_json::Number;
 use uilog_event::event::Value;

@@ -1,4 +1,4 @@
-//! Waiting for a socket, but never beyond a deadline.
+//! Waits for a socket, but never beyond a deadline.
 
 use std::io;
 use std::os::fd::AsFd;

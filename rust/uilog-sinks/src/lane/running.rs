@@ -1,4 +1,4 @@
-//! A sink's thread, as its lane sees it: what it has in hand, and what it has done.
+//! A sink's thread, as its lane sees it: its records in hand, and its results.
 //!
 //! Must not know the queue.
 

@@ -1,4 +1,4 @@
-//! A spool, found by the sink or the directory that it belongs to.
+//! A spool, identified by its sink or its directory.
 
 use std::collections::BTreeSet;
 use std::fs;

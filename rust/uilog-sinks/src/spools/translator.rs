@@ -1,4 +1,4 @@
-//! Records as OpenTelemetry's file exporter writes them.
+//! Records in the format of OpenTelemetry's file exporter.
 
 use super::owned::Owned;
 use crate::globals::Globals;

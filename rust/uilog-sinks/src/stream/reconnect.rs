@@ -1,4 +1,4 @@
-//! Whom to wait for until a connection can be made, and for how long.
+//! For which readers to wait until a connection succeeds, and for how long.
 //!
 //! Must not know what is sent.
 

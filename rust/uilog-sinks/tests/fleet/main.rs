@@ -1,4 +1,4 @@
-//! Sinks side by side: what one does is no other's concern.
+//! Several sinks: none affects another.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

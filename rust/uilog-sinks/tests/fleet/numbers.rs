@@ -1,7 +1,6 @@
-//! Numbers of sinks that have no spool, as their receivers see them.
+//! Numbers of sinks without a spool, as their receivers see them.
 //!
-//! A process of its own is this program again, with what it is to do in
-//! variables.
+//! A separate process is this program again, with its task in variables.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
-//! `file:` under races, on full disks, and with strange things in its place.
+//! `file:` under races, on full disks, and with other kinds of files in its
+//! place.
 
 use std::collections::HashSet;
 use std::fs;

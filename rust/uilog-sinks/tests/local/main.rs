@@ -1,5 +1,5 @@
 //! The sinks of this machine and of syslog, with real files, sockets and
-//! daemons: what has arrived is counted, and so is what has not.
+//! daemons: arrived and lost records are counted.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

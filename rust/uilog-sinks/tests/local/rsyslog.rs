@@ -1,5 +1,4 @@
-//! `syslog:` with a real rsyslogd: what it has understood of a message, field
-//! by field.
+//! `syslog:` with a real rsyslogd: the parsed message, field by field.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `unix:` and `unix-dgram:` with readers that stop, leave and come back.
+//! `unix:` and `unix-dgram:` with readers that stop, close and come back.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What arrives, and how it is asked.
+//! What arrives, and by which requests.
 
 use std::sync::Arc;
 use std::sync::Condvar;

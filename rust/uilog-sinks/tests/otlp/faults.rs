@@ -1,4 +1,4 @@
-//! Nothing is lost, whatever goes wrong, and what comes twice has one id.
+//! No fault loses a record, and duplicates have one ID.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Variables of other programs, and settings that make no sense: neither costs
-//! a record, and nobody is told what was not meant for them.
+//! Variables of other programs, and invalid settings: neither costs a record,
+//! and no receiver gets data for another one.
 
 use std::fs;
 use std::time::SystemTime;

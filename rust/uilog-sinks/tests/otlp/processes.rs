@@ -1,6 +1,6 @@
-//! Processes of their own that send: what a kill costs, and their memory.
+//! Separate processes that send: what a kill costs, and their memory.
 //!
-//! Such a process is this program again, with what it is to do in a variable.
+//! Such a process is this program again, with its task in a variable.
 
 use std::collections::HashSet;
 use std::env;

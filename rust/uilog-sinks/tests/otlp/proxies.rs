@@ -1,4 +1,4 @@
-//! Proxies: for whom there is one, and what it may know.
+//! Proxies: for which hosts they are used, and what they get.
 
 use std::env;
 use std::io::BufReader;

@@ -1,4 +1,4 @@
-//! A collector that does as it is told, and records to send to it.
+//! A collector with programmed answers, and records to send to it.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! Whom a sink trusts by TLS, and how it tells why it does not.
+//! Which servers a sink trusts by TLS, and how it explains a refusal.
 
 use std::fs;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! What becomes of records, whatever the collector answers.
+//! The results of records for every answer of a collector.
 
 use std::fs;
 use std::os::fd::AsRawFd;

@@ -1,5 +1,5 @@
-//! Records: they are what the schema says, they hold no secrets, and nothing
-//! that hg logs keeps one from being made.
+//! Records: they match the schema and contain no secrets, and every event
+//! becomes one.
 
 #[path = "../../../uilog-redact/tests/corpus/escapes.rs"]
 mod escapes;

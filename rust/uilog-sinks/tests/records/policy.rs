@@ -1,4 +1,4 @@
-//! What a sink's options do to records.
+//! The effects of a sink's options on records.
 
 use std::fs;
 

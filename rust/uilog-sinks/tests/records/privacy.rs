@@ -1,4 +1,5 @@
-//! No secret of the redactor's corpus is in a record, wherever it was.
+//! No secret of the redactor's corpus is in a record, in whichever field it
+//! was.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Whatever hg logs becomes a record, within bounds.
+//! Every event becomes a record, within limits.
 
 use std::borrow::Cow;
 

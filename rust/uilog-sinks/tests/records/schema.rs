@@ -1,4 +1,4 @@
-//! What is written is what docs/schema.md and docs/schema-v1.json say.
+//! Records match docs/schema.md and docs/schema-v1.json.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What sinks that leave the machine are told.
+//! What sinks that leave the machine receive.
 
 use uilog_channel::wire;
 use uilog_channel::wire::Program;

@@ -1,5 +1,5 @@
-//! Two channels: each is sent at its own pace, and what one has got is not
-//! sent again, by whatever process; earlier versions share the spool.
+//! Two channels: each is sent at its own pace, and no process sends again what
+//! one has received; earlier versions share the spool.
 
 use std::collections::BTreeMap;
 use std::path::Path;

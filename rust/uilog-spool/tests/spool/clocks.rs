@@ -1,5 +1,5 @@
-//! Clocks that were wrong when a segment was created: it is not kept for ever,
-//! and keeps no other.
+//! Wrong clocks at the creation of a segment: it is not kept for ever, and does
+//! not keep others.
 
 use uilog_spool::Options;
 use uilog_spool::RecordId;

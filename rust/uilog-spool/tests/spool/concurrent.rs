@@ -1,4 +1,4 @@
-//! A reader that looks while a record is being written.
+//! A reader that reads while a record is being written.
 
 use uilog_spool::RecordId;
 use uilog_spool::Sender;

@@ -1,10 +1,9 @@
-//! A disk in memory, and processes that use it. Any call can fail, any write
-//! be cut short, any process be killed, and the power be taken away.
+//! A simulated disk, and processes that use it. Any call can fail, any write
+//! can be truncated, any process can be killed, and the power can fail.
 //!
-//! What a power cut leaves is as bad as the rules allow: of what has been
-//! written to a file since its last sync a part, the rest cut off or zeros;
-//! of the names that have been made or taken away since the directory's last
-//! sync any selection.
+//! A power cut leaves the worst that is allowed: of a file's unsynced data any
+//! part, with the rest missing or zeros; of a directory's unsynced names any
+//! selection.
 
 use std::cell::Cell;
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Losses that somebody knows of: not told again, and none besides.
+//! Acknowledged losses: not reported again, and no others.
 
 use std::path::Path;
 

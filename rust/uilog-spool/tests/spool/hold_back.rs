@@ -1,5 +1,5 @@
-//! Records that this program cannot send: they wait, and keep no others but
-//! those behind them in their file.
+//! Records that this program cannot send: they wait, and delay only those after
+//! them in their file.
 
 use uilog_spool::CHANNELS;
 use uilog_spool::HoldBack;

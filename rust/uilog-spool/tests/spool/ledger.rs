@@ -1,4 +1,4 @@
-//! What has been appended and delivered, to be compared in the end.
+//! What was appended and delivered, compared at the end.
 
 use std::collections::HashMap;
 use std::collections::HashSet;

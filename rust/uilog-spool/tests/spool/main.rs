@@ -1,5 +1,5 @@
-//! The spool on a disk of the tests, which fails and loses power at any call
-//! and any byte, and on the real one, with processes that are killed.
+//! The spool on a simulated disk, which fails and loses power at any call and
+//! any byte, and on a real one, with processes that are killed.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 

@@ -1,4 +1,4 @@
-//! Which directories are refused, and what is created for its owner alone.
+//! Which directories are refused, and which are created for their owner only.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,6 +1,6 @@
-//! A sender's long run: it writes down how far it is without waiting for the
-//! disk, and saves it now and then. Whatever becomes of either file, the
-//! records come, and what comes twice is known.
+//! A long run of a sender: it stores its progress without waiting for the disk,
+//! and syncs it from time to time. Whatever happens to either file, the records
+//! arrive, and duplicates are known.
 
 use std::collections::BTreeMap;
 use std::path::Path;

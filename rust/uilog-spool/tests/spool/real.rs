@@ -1,4 +1,5 @@
-//! The real file system, with one process: damage, strangers, what is shown.
+//! The real file system, with one process: damage, foreign files, and what is
+//! shown.
 
 use std::fs;
 use std::path::PathBuf;

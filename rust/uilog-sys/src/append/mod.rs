@@ -125,12 +125,12 @@ impl Plan {
             .map_err(|errno| io::Error::from_raw_os_error(errno.into_raw()))
     }
 
-    /// Leaves it to a detached child, and waits for nothing. What becomes of
-    /// it, [`take_failure`] tells.
+    /// Lets a detached child append, and does not wait. [`take_failure`]
+    /// returns a later error.
     ///
     /// # Errors
     ///
-    /// There is no child: the plan comes back.
+    /// No child could be created: the plan is returned.
     pub fn start(self) -> Result<(), (Box<Self>, StartError)> {
         spawn::start_appending(Box::new(self), MAX_CHILDREN)
     }

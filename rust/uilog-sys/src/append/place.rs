@@ -17,8 +17,9 @@ use syscalls::Errno;
 /// What the directory is like that a place begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// The user's choice: only what is made in it must be ours, and it is made
-    /// only if the root is ours alone.
+    /// The user's choice: only directories that are created in it must be this
+    /// user's, and they are created only if the root belongs to this user
+    /// alone.
     Chosen,
     /// Ours alone.
     Private,
@@ -72,7 +73,7 @@ impl GuardedPath {
         self
     }
 
-    /// Whether it is to be used on a local file system only.
+    /// Whether it may be used only on a local file system.
     pub fn is_near(&self) -> bool {
         self.is_near
     }
@@ -115,7 +116,7 @@ impl GuardedPath {
     }
 }
 
-/// Why a directory is not used: at which step, and what is wrong there.
+/// Why a directory is not used: the step, and what is wrong there.
 #[derive(Clone, Copy)]
 pub(super) struct Refused {
     pub(super) depth: usize,

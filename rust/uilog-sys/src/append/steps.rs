@@ -58,7 +58,7 @@ const LOCAL: [i64; 14] = [
     0x4d44,      // fat
 ];
 
-/// What is known of a file.
+/// The status of a file.
 #[derive(Clone, Copy)]
 struct Status {
     mode: u32,
@@ -166,7 +166,7 @@ fn take_slot(plan: &Plan) -> Slot<'_> {
     Slot::Unbounded
 }
 
-/// Opens the directory that a place says, and makes what is missing.
+/// Opens a place's directory, and creates missing ones.
 ///
 /// # Async-signal-safety
 ///
@@ -191,7 +191,7 @@ pub(super) fn walk(
         let entered = enter(here, step, is_last, uid, create, may_create);
         close(here);
         here = entered.map_err(|why| fail(depth, why))?;
-        // Whatever has been entered is ours alone.
+        // Every directory from here on belongs to this user alone.
         may_create = true;
     }
     Ok(here)
@@ -238,7 +238,7 @@ fn is_local(fd: i32) -> bool {
     let looked = unsafe { syscall!(Sysno::fstatfs, fd, status.as_mut_ptr()) };
     // SAFETY: all zero bytes are a value of it, and the kernel's are, too.
     let kind = unsafe { status.assume_init() }.f_type;
-    // Some systems extend the sign of what has only 32 bits.
+    // Some systems sign-extend this field of 32 bits.
     let kind = kind & 0xffff_ffff;
     looked.is_ok() && LOCAL.contains(&kind)
 }
@@ -454,7 +454,7 @@ fn rotate(dir: i32, fd: i32, status: &Status, names: &Names) -> bool {
         // Another process has done it meanwhile.
         return true;
     }
-    // What has the second name goes, if it can be a file of ours.
+    // The old file is removed, if it can be one of uilog's.
     let is_in_the_way = look(dir, &names.old)
         .is_ok_and(|it| !it.is(libc::S_IFREG) || it.uid != status.uid);
     if is_in_the_way {
@@ -507,8 +507,8 @@ fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> Result<i32, Errno> {
     Ok(fd as i32)
 }
 
-/// Looks at what has a name in a directory, and not at what a link leads to;
-/// without a name at the descriptor itself.
+/// Reads the status of a name in a directory, without following a link; without
+/// a name, of the descriptor.
 ///
 /// # Async-signal-safety
 ///

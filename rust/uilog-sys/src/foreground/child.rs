@@ -29,8 +29,8 @@ pub(super) struct Plan {
     pub(super) paths: *const *const c_char,
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
-    /// Null-terminated: `sh`, a place for a path, and the arguments, for what
-    /// has no format that the kernel knows.
+    /// Null-terminated: `sh`, a slot for a path, and the arguments, for files
+    /// without an executable format.
     pub(super) shell_argv: *mut *const c_char,
     /// The caller's process.
     pub(super) parent: i32,
@@ -39,14 +39,13 @@ pub(super) struct Plan {
     pub(super) is_pipe_ignored: bool,
     pub(super) is_file_size_ignored: bool,
     pub(super) is_chld_ignored: bool,
-    /// Bit `n`: standard descriptor `n` is to be closed.
+    /// Bit `n`: close standard descriptor `n`.
     pub(super) closed: u8,
-    /// Where it says what has failed; in memory that is shared whatever
-    /// becomes of the rest.
+    /// Where an error is stored, in memory that stays shared.
     pub(super) outcome: *const Outcome,
 }
 
-/// What has failed, if anything.
+/// The step that has failed, if any.
 #[repr(C)]
 pub(super) struct Outcome {
     /// The system's error number; 0 if the program has been executed.

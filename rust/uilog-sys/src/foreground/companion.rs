@@ -37,10 +37,10 @@ use crate::process_stat::ProcessStat;
 /// How many words a message has.
 const MESSAGE_WORDS: usize = 6;
 
-/// What the first process tells the companion.
+/// The message from the first process to the companion.
 pub type Message = [u64; MESSAGE_WORDS];
 
-/// Tells the companion that there is something to look at.
+/// Tells the companion to read the shared page.
 const WAKEUP: i32 = libc::SIGUSR1;
 
 /// Without `close_range`, descriptors up to this number are closed at most.
@@ -110,15 +110,15 @@ pub enum WaitResult {
 }
 
 impl Companion {
-    /// Forks. The child runs `body` and ends; it keeps the descriptors `keep`
-    /// and no other, with `/` in place of the standard three.
+    /// Forks. The child runs `body` and exits; it keeps only the descriptors
+    /// `keep`, and has `/` as its standard descriptors.
     ///
     /// The calling thread must be the only one, and must have all signals
     /// blocked.
     ///
     /// # Errors
     ///
-    /// There is no process or no memory to be had.
+    /// No process can be created, or there is no memory.
     pub fn start(
         keep: &[RawFd],
         body: impl FnOnce(&Inbox),
@@ -159,8 +159,8 @@ impl Companion {
         &self.page.get().state
     }
 
-    /// Waits until it has ended, or until `until`, or until somebody sends
-    /// this process a signal to end it.
+    /// Waits until it has ended, or until `until`, or until this process gets a
+    /// signal to end.
     pub fn wait(&self, until: Instant) -> WaitResult {
         loop {
             let mut status = 0;
@@ -205,7 +205,7 @@ impl std::fmt::Debug for Inbox {
     }
 }
 
-/// What a companion may hear.
+/// What a companion may receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// The message.

@@ -57,7 +57,7 @@ pub struct End {
     pub how: ExitKind,
     /// How long it ran.
     pub duration: Duration,
-    /// What it has used.
+    /// Its resource usage.
     pub usage: Usage,
 }
 

@@ -58,7 +58,7 @@ pub(super) fn is_file_size_ignored() -> bool {
     FILE_SIZE_IGNORED.load(Ordering::Relaxed)
 }
 
-/// Bit `n` tells whether standard descriptor `n` was closed then.
+/// Bit `n`: standard descriptor `n` was closed then.
 pub(super) fn closed() -> u8 {
     CLOSED.load(Ordering::Relaxed)
 }

@@ -69,15 +69,15 @@ impl Command {
         Self { args, env }
     }
 
-    /// Starts it. An error of the exec itself is told by [`Running::wait`]:
-    /// nobody waits for the exec.
+    /// Starts it, without waiting for the exec: [`Running::wait`] returns its
+    /// error.
     ///
-    /// From then on every signal is blocked in this thread, which must be the
+    /// From then on all signals are blocked in this thread, which must be the
     /// only one.
     ///
     /// # Errors
     ///
-    /// There is no process or no memory to be had.
+    /// No process can be created, or there is no memory.
     pub fn start(&self) -> io::Result<Running> {
         let started = Instant::now();
         let mut blocked = SignalsBlocked::new();
@@ -140,7 +140,7 @@ pub struct Running {
     pid: i32,
     started: Instant,
     launch: Launch,
-    /// As far as we have been told.
+    /// As far as known.
     is_stopped: bool,
     /// We have been stopped and continued, and the signal that continued us
     /// has not been fetched yet.
@@ -181,7 +181,7 @@ impl Running {
         }
     }
 
-    /// Learns what has become of the program; stops when it has stopped.
+    /// Gets the state of the program; stops this process when it has stopped.
     fn look(&mut self) -> Option<End> {
         loop {
             let mut status = 0;
@@ -199,8 +199,8 @@ impl Running {
                 return None;
             }
             if waited < 0 {
-                // Nobody else can have reaped it: there is one thread. But
-                // never wait for what is not there.
+                // No other code can have reaped it, since there is one thread.
+                // But never wait for a process that does not exist.
                 let usage = MaybeUninit::zeroed();
                 // SAFETY: all zeros are valid.
                 let usage = unsafe { usage.assume_init() };

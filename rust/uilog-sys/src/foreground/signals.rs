@@ -9,7 +9,7 @@ use crate::process_stat::ProcessStat;
 
 /// How many processes are looked at on the way from a sender upwards.
 const MAX_ANCESTORS: usize = 64;
-/// The first of the signals that have no meaning of their own.
+/// The first real-time signal.
 const FIRST_REALTIME: i32 = 32;
 /// How much memory the kernel's `sigaction` takes at most.
 const SIGACTION_WORDS: usize = 8;
@@ -17,8 +17,8 @@ const SIGACTION_WORDS: usize = 8;
 /// A signal that was sent to this process.
 pub(super) struct Info(libc::siginfo_t);
 
-/// Fetches the next signal that waits, all of which are blocked; waits for one
-/// if there is none, but not longer than `bound`.
+/// Returns the next pending signal, all of which are blocked; waits for one at
+/// most `bound`.
 pub(super) fn fetch(bound: Option<Duration>) -> Option<Info> {
     // The C library's own functions leave two signals out.
     let all = u64::MAX;
@@ -49,7 +49,7 @@ impl Info {
         self.0.si_signo
     }
 
-    /// Whether it is to be passed on to the program `pid`.
+    /// Whether it must be forwarded to the program `pid`.
     pub(super) fn is_for_program(&self, pid: i32) -> bool {
         let is_sent = matches!(
             self.0.si_code,
@@ -64,20 +64,20 @@ impl Info {
             return !is_own && !is_at_or_below(sender, pid);
         }
         match self.signal() {
-            // Of a terminal that has gone, it tells the session's leader, and
-            // nobody else before that has ended.
+            // If a terminal has closed, the kernel sends it to the session's
+            // leader only, before that has ended.
             libc::SIGHUP | libc::SIGCONT => is_session_leader(),
-            // Timers that were set, and descriptors that were asked to tell
-            // of themselves, before we were executed.
+            // Timers and descriptors that were set up before this program was
+            // executed.
             libc::SIGALRM
             | libc::SIGVTALRM
             | libc::SIGPROF
             | libc::SIGIO
             | libc::SIGURG => true,
             signal if signal >= FIRST_REALTIME => true,
-            // What is left is about this process alone: its children, its
-            // use of the processor, the file that it has written too much
-            // to. Or the terminal has told the whole group.
+            // Other signals are about this process only: its children, its use
+            // of the processor, a file that it has written. Or the terminal has
+            // sent them to the whole group.
             _ => false,
         }
     }
@@ -90,9 +90,9 @@ impl Info {
         )
     }
 
-    /// Sends it to the process `pid`, a child that has not been reaped. If it
-    /// may not be sent (the program runs as somebody else), the sender could
-    /// not have done so either.
+    /// Sends it to the process `pid`, a child that has not been reaped. If that
+    /// is not permitted (the program runs as another user), the sender could
+    /// not have sent it either.
     pub(super) fn send_to(&self, pid: i32) {
         if self.0.si_code == libc::SI_QUEUE {
             // SAFETY: a queued signal comes with a value.
@@ -159,8 +159,8 @@ pub(super) fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Lets a signal that has been sent to this process, and does what it does by
-/// default, take effect now.
+/// Lets the default action of a signal that was sent to this process take
+/// effect now.
 fn suffer(signal: i32) {
     // It fails for SIGKILL and SIGSTOP, which can be nothing else.
     let _ = set_default(signal);
@@ -189,8 +189,8 @@ pub(super) fn stop_ourselves(signal: i32) {
     suffer(signal);
 }
 
-/// Ends this process by a signal, without a core dump: there has been one, or
-/// nobody wanted it.
+/// Ends this process by a signal, without a core dump: there was one already,
+/// or none was wanted.
 pub(super) fn die_by(signal: i32) {
     let none = libc::rlimit {
         rlim_cur: 0,

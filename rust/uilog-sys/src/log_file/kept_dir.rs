@@ -70,11 +70,11 @@ pub(super) struct KeptDir {
 }
 
 impl KeptDir {
-    /// The directory of second names, if there is one. Nothing is created.
+    /// The directory of hard links, if it exists. Creates nothing.
     ///
     /// # Errors
     ///
-    /// What has its name is not made by uilog, or not for this user.
+    /// Another file has its name, or it was not created by uilog for this user.
     pub(super) fn find(
         names: &LogDir,
         old_files: usize,
@@ -97,12 +97,12 @@ impl KeptDir {
         Ok(Some(kept))
     }
 
-    /// The directory of second names, which is created if there is none.
+    /// The directory of hard links, which is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// As of [`Self::find`], or it cannot be created. Where the log's
-    /// directory is another user's, none is: it would be in that user's way.
+    /// Like [`Self::find`], or it cannot be created. It is not created if the
+    /// log's directory belongs to another user, whom it would obstruct.
     pub(super) fn find_or_create(
         names: &LogDir,
         old_files: usize,
@@ -138,7 +138,7 @@ impl KeptDir {
     ///
     /// # Errors
     ///
-    /// One of them is none that uilog makes, or there are too many.
+    /// One of them is not a name that uilog makes, or there are too many.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         let names = self.dir.names(self.max_names)?;
         let Some(mut names) = names else {
@@ -187,8 +187,8 @@ fn create(names: &LogDir) -> io::Result<()> {
     let marker = marker_of(&dir)?;
     let result = fill(names, &name, &dir, &marker);
     if result.is_err() {
-        // Only what has just been created here. If that fails, an empty
-        // directory is left.
+        // Removes only what was just created here. If that fails, an empty
+        // directory remains.
         let _ = dir.remove(&marker);
         let _ = names.dir.remove_dir(&name);
     }

@@ -37,17 +37,17 @@ pub use self::rules::Rotation;
 use self::rules::id_of;
 use crate::own_dir;
 
-/// How often a file may be removed under a writer before it gives up. Each
-/// time somebody else has made progress.
+/// How often a file may be removed before a writer gives up. Each time another
+/// process has made progress.
 const MAX_ATTEMPTS: u32 = 16;
 
 /// How often a writer finds a full file and rotates it before it adds to the
 /// next one, full or not.
 const MAX_ROTATIONS: u32 = 3;
 
-/// Whoever removes a file within this time of a write to it has done so at the
-/// same time, as far as anybody can tell, and no file can be rotated away in
-/// it. Asking for the number of names costs a tenth of what the record costs.
+/// If a file is removed within this time of a write to it, that counts as
+/// simultaneous, and no rotation is that fast. Reading the number of names
+/// costs a tenth of a record.
 const SAME_TIME: Duration = Duration::from_micros(20);
 
 /// By how much more than its size, and than this, a log may grow while others
@@ -143,16 +143,16 @@ impl LogFile {
         self
     }
 
-    /// Gives new files this mode as far as it says who may read and write
-    /// them, whatever the umask. Files are not executable.
+    /// The permissions of new files, whatever the umask is. Files are not
+    /// executable.
     #[must_use]
     pub fn with_mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Expects that Mercurial rotates the file, too: its old files have second
-    /// names in a directory beside it, where that can be had.
+    /// Mercurial rotates the file, too: its old files get hard links in a
+    /// directory beside it, if possible.
     #[must_use]
     pub fn beside_strangers(mut self) -> Self {
         self.strangers = ForeignRotation::Yes;
@@ -197,15 +197,15 @@ impl LogFile {
     }
 
     /// Appends a record by one `write`, after a rotation if one is due. A
-    /// rotation that cannot be made costs no record.
+    /// failed rotation does not lose the record.
     ///
-    /// Waits for nobody: where another process is just rotating the file, the
-    /// record goes into the file that it finds. Only a regular file is written
-    /// to, and a FIFO, a device or a directory in its place is not waited for.
+    /// Does not block: if another process is rotating the file, the record goes
+    /// into the existing file. Only regular files are written; a FIFO, a device
+    /// or a directory is refused.
     ///
     /// # Errors
     ///
-    /// The record is not in the file, or not as a whole.
+    /// The record is not in the file, or not completely.
     pub fn append(&self, record: &[u8]) -> Result<Appended, Error> {
         let mut not_rotated = None;
         let mut stale = None;
@@ -243,8 +243,8 @@ impl LogFile {
                     return Err(Error { written, ..error });
                 }
             }
-            // Whoever removes the last name after this removes a record that
-            // was there; before, it would never have been.
+            // If the last name was removed after the record was written, the
+            // record was there; if before, it would have been lost.
             let may_be_gone = start.elapsed() > SAME_TIME;
             match may_be_gone.then(|| fstat(&file)) {
                 Some(Ok(status)) if status.st_nlink == 0 => {}
@@ -277,8 +277,8 @@ impl LogFile {
             return Err(io::Error::other("Belongs to another user"));
         }
         if let Some(mode) = self.mode.filter(|_| is_new) {
-            // Somebody else's by now, or a file system without modes: what
-            // counts is that it can be written to.
+            // The file may belong to another user by now, or the file system
+            // has no modes: it only matters that it can be written.
             let _ =
                 file.set_permissions(fs::Permissions::from_mode(mode & 0o666));
         }
@@ -342,8 +342,8 @@ impl LogFile {
     }
 }
 
-/// Writes all of a record; by one call, unless the disk is full. If it fails,
-/// tells how much is in the file.
+/// Writes a whole record; by one call, unless the disk is full. If it fails,
+/// returns how much is in the file.
 fn write(file: &mut File, record: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut written = 0;
     while written < record.len() {
@@ -359,8 +359,7 @@ fn write(file: &mut File, record: &[u8]) -> Result<(), (usize, io::Error)> {
     Ok(())
 }
 
-/// What to report if a file's lock is held for so long that nobody can be just
-/// rotating it.
+/// What to report if a file's lock has been held for too long for a rotation.
 fn busy_for_long(rotation: Rotation, status: &FileStat) -> Option<io::Error> {
     let bytes = u64::try_from(status.st_size).unwrap_or(0);
     let growth = rotation.max_bytes.max(MIN_BUSY_GROWTH);
@@ -368,7 +367,7 @@ fn busy_for_long(rotation: Rotation, status: &FileStat) -> Option<io::Error> {
     is_long.then(|| io::Error::other("another process holds its lock"))
 }
 
-/// What is in the place of a log file.
+/// The kind of file in the place of a log file.
 fn no_file(kind: SFlag) -> &'static str {
     match kind {
         SFlag::S_IFIFO => "Is a named pipe",

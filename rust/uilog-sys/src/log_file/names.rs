@@ -74,7 +74,7 @@ impl LogDir {
         Ok(status.is_some_and(|status| id_of(&status) == id))
     }
 
-    /// Whether something may be an old log, by what it is.
+    /// Whether a file may be an old log, by its kind.
     pub(super) fn is_log(&self, status: &FileStat) -> bool {
         self.check(status).is_ok()
     }
@@ -128,8 +128,8 @@ pub(super) fn rename_to_free(
 ) -> io::Result<()> {
     let flags = RenameFlags::RENAME_NOREPLACE;
     match from_dir.rename_to(from, to_dir, to, flags) {
-        // Network file systems. Somebody who puts a file there in this
-        // instant loses it.
+        // Network file systems. A file that another process puts there in this
+        // instant is lost.
         Err(error) if has_no_flags(&error) => match to_dir.entry(to)? {
             Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
             None => from_dir.rename_to(from, to_dir, to, RenameFlags::empty()),

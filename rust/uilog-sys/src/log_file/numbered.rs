@@ -79,8 +79,8 @@ fn shift(names: &LogDir, old_files: u32, id: Id) -> io::Result<()> {
     }
     let first = names.number(1);
     names.rename_to_free(names.log(), &first)?;
-    // Between the last look and this step somebody may have put something
-    // else in the log's place.
+    // Since the last check, another process may have put another file in the
+    // log's place.
     match names.dir.entry(&first)? {
         Some(status) if id_of(&status) != id && !names.is_log(&status) => {
             names.rename_to_free(&first, names.log())?;

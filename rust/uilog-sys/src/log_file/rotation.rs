@@ -37,8 +37,8 @@ pub fn old_files(path: &Path) -> io::Result<Vec<PathBuf>> {
     second_names::old_files(&LogDir::open(path, false)?)
 }
 
-/// What would keep a log from being rotated, and what from being rotated
-/// without harm beside strangers.
+/// Why a log cannot be rotated, or not without harm if other programs rotate
+/// it, too.
 #[derive(Debug, Default)]
 pub struct Problems {
     /// Why it cannot be rotated at all: it goes on growing.

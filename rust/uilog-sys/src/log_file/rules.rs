@@ -6,14 +6,14 @@ use std::path::Path;
 
 use nix::sys::stat::FileStat;
 
-/// What identifies a file, whatever its names: device and inode.
+/// Identifies a file: device and inode.
 pub(super) type Id = (u64, u64);
 
 pub(super) fn id_of(status: &FileStat) -> Id {
     (status.st_dev, status.st_ino)
 }
 
-/// When a log file is rotated, and what is kept.
+/// When a log file is rotated, and which old files are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// A file of so many bytes gets no further record; not 0.

@@ -44,8 +44,8 @@ use super::rules::id_of;
 use crate::own_dir;
 use crate::own_dir::OwnDir;
 
-/// What is added to the time of a file without a number in a copy, where the
-/// times of numbered files are those of the copying: it is newer than these.
+/// Added to the time of a file without a number in a copy, in which numbered
+/// files have the time of the copy: it is newer than these.
 const AFTER_COPYING: u128 = 1 << 100;
 
 /// Seconds. A numbered name that has gone later than this after our last
@@ -55,8 +55,7 @@ const STRANGER_TIME: i64 = 60;
 /// How often a stranger may be in the way of one name.
 const MAX_EXCHANGES: u32 = 3;
 
-/// How many names there may be beside a log, for a rotation to look at them
-/// all.
+/// Maximum number of names in a log's directory that a rotation reads.
 const MAX_NAMES_BESIDE: usize = 16_384;
 
 /// A rotation that has not been made.
@@ -75,7 +74,7 @@ pub(super) enum Failed {
 /// The directory cannot be read.
 pub(super) fn old_files(names: &LogDir) -> io::Result<Vec<PathBuf>> {
     let numbered = numbered(names, usize::MAX)?;
-    // Whatever else has that name is not read.
+    // Any other file of that name is ignored.
     let found = KeptDir::find(names, numbered.len()).unwrap_or_default();
     let Some(kept) = found else {
         let path = |old: Old| names.dir.path().join(old.name);
@@ -107,8 +106,7 @@ pub(super) fn rotate(
 ) -> Result<Outcome, Failed> {
     let kept =
         KeptDir::find_or_create(names, old_files as usize).map_err(before)?;
-    // Where there are no locks, each step by itself loses nothing; only their
-    // order may suffer.
+    // Without locks, no step loses anything, but the order may be wrong.
     let _lock = match kept.lock().map_err(before)? {
         Locked::Busy => return Ok(Outcome::Busy),
         lock => lock,
@@ -228,11 +226,11 @@ impl Files<'_> {
         }
     }
 
-    /// The old files with a number, for a rotation.
+    /// The numbered old files, for a rotation.
     ///
     /// # Errors
     ///
-    /// Something else has the name of one that is to be moved.
+    /// Another kind of file has the name of one that must be moved.
     fn own_numbered(&self, old_files: u32) -> io::Result<Vec<Old>> {
         let mut found = numbered(self.names, MAX_NAMES_BESIDE)?;
         for old in &found {
@@ -263,8 +261,8 @@ impl Files<'_> {
         Ok(hidden)
     }
 
-    /// The old files' second names, and apart from them those of files that
-    /// somebody has removed on purpose, or copied.
+    /// The hard links of old files, and separately those of files that were
+    /// removed by hand, or copied.
     fn kept(&self) -> io::Result<(Vec<Old>, Vec<Old>)> {
         // Only rotations change the directory.
         let rotated = self.kept.dir.status()?.st_mtime;
@@ -296,8 +294,8 @@ impl Files<'_> {
         Ok(hidden.into_iter().partition(is_wanted))
     }
 
-    /// Looks at what has been moved from the log's name. If that is not what a
-    /// log is, it gets its name back.
+    /// Checks what was moved from the log's name. If it is not a log, it gets
+    /// its name back.
     fn take_over(&self, latest: OsString, id: Id) -> io::Result<Old> {
         let status = self.kept.dir.entry(&latest)?;
         let status = status.ok_or(io::ErrorKind::NotFound)?;
@@ -309,8 +307,8 @@ impl Files<'_> {
         Err(io::Error::other("it was replaced meanwhile"))
     }
 
-    /// Gives the kept files the numbers that they should have, `latest` being
-    /// the first, and lets go of those beyond.
+    /// Gives the kept files their numbers, `latest` being the first, and drops
+    /// those beyond the limit.
     fn publish(
         &self,
         old_files: u32,
@@ -318,8 +316,8 @@ impl Files<'_> {
         mut numbered: Vec<Old>,
         kept: Vec<Old>,
     ) -> io::Result<()> {
-        // What has a number beyond is no longer ours to number: rhg keeps one
-        // more, and whoever has lowered the limit may want to see them.
+        // Files with a number beyond the limit are left alone: rhg keeps one
+        // more, and a user who has lowered the limit may want to read them.
         let is_ours = |old: &&Old| old.number <= old_files;
         let beyond = numbered.iter().take_while(is_ours).count();
         let beyond = numbered.split_off(beyond);
@@ -329,8 +327,8 @@ impl Files<'_> {
         order.insert(0, latest);
         let end = order.len().min(old_files as usize);
         over.extend(order.drain(end..).map(|old| old.id));
-        // Everything has a hidden name before anything is moved, and the
-        // names' times tell the order the next time.
+        // Every file has a hidden name before anything is moved, and the names'
+        // times show the order the next time.
         let mut newer = u128::MAX;
         for old in &mut order {
             old.rotated = old.rotated.min(newer.saturating_sub(1));
@@ -354,7 +352,7 @@ impl Files<'_> {
                 moved => moved?,
             }
         }
-        // One name each is enough, and none for what has had its time.
+        // Each file needs only one name, and none if it is beyond the limit.
         let mut known = HashSet::new();
         let placed: HashMap<Id, u128> =
             order.iter().map(|old| (old.id, old.rotated)).collect();
@@ -385,8 +383,8 @@ impl Files<'_> {
         }
     }
 
-    /// Makes this number a name of the file. What has that name, if anything,
-    /// gets a new one among the kept files.
+    /// Makes this number a name of the file. An existing file of that name gets
+    /// a new hidden name.
     fn place(&self, old: &Old, number: u32) -> io::Result<()> {
         let (names, kept) = (&self.names.dir, &self.kept.dir);
         let visible = self.names.number(number);
@@ -394,7 +392,7 @@ impl Files<'_> {
         if there.is_some_and(|status| id_of(&status) == old.id) {
             return Ok(());
         }
-        // What is there will have it.
+        // The existing file gets this name.
         let name = kept_dir::fresh_untimed();
         match self.give_name(old, &name) {
             // It had been moved before it could be hidden.

@@ -70,12 +70,12 @@ pub struct OwnDir {
 }
 
 impl OwnDir {
-    /// Opens the directory that a user's file lies in, whoever may write
-    /// there. A link to it is followed: that was the user's choice.
+    /// Opens the directory of a user's file, whoever may write there. A link to
+    /// it is followed, because the user chose it.
     ///
     /// # Errors
     ///
-    /// There is no such directory, or it may not be read.
+    /// It does not exist, or may not be read.
     pub fn beside_users_file(path: &Path) -> io::Result<Self> {
         let flags = (SAFE | OFlag::O_DIRECTORY) - OFlag::O_NOFOLLOW;
         let open = |flags| openat(AT_FDCWD, path, flags, Mode::empty());
@@ -98,7 +98,7 @@ impl OwnDir {
         &self.path
     }
 
-    /// What it is like now.
+    /// Its current status.
     ///
     /// # Errors
     ///
@@ -107,11 +107,11 @@ impl OwnDir {
         Ok(fstat(&self.fd)?)
     }
 
-    /// Opens a file that exists: a regular one, of this user or of root.
+    /// Opens an existing file: a regular one, of this user or of root.
     ///
     /// # Errors
     ///
-    /// There is none, or it is not such a file.
+    /// It does not exist, or is not such a file.
     pub fn open(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
         let flags = flags - (OFlag::O_CREAT | OFlag::O_TRUNC);
         let fd = openat(&self.fd, name, flags | SAFE, Mode::empty())
@@ -168,11 +168,12 @@ impl OwnDir {
         }
     }
 
-    /// Replaces what a file of ours says by one rename, or creates it.
+    /// Replaces the content of one of uilog's files by one rename, or creates
+    /// it.
     ///
     /// # Errors
     ///
-    /// What has the name is not a file of ours, or the system refuses.
+    /// The existing file is not one of uilog's, or the system refuses.
     pub fn replace(
         &self,
         name: &OsStr,
@@ -217,8 +218,7 @@ impl OwnDir {
         }
     }
 
-    /// Gives a file another name in this directory, in place of whatever file
-    /// has that.
+    /// Renames a file in this directory, and replaces an existing one.
     ///
     /// # Errors
     ///
@@ -262,12 +262,11 @@ impl OwnDir {
         Ok(linkat(&self.fd, from, &directory.fd, to, flags)?)
     }
 
-    /// Removes a file; it is no error if there is none.
+    /// Removes a file; it is no error if it does not exist.
     ///
     /// # Errors
     ///
-    /// It is not a regular file of this user or of root, or the system
-    /// refuses.
+    /// It is not a regular file of this user or of root, or the system refuses.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         let Some(status) = self.entry(name)? else {
             return Ok(());
@@ -276,8 +275,8 @@ impl OwnDir {
         self.unlink(name)
     }
 
-    /// Removes a name, whatever it is of but a directory; it is no error if
-    /// there is none. That it may go is for the caller to say.
+    /// Removes any name except a directory; it is no error if it does not
+    /// exist. The caller must check that it may be removed.
     ///
     /// # Errors
     ///
@@ -299,7 +298,7 @@ impl OwnDir {
     }
 
     /// The names in it, at most `max_names`: `None` if there are more, which
-    /// somebody may have planted.
+    /// another user may have planted.
     ///
     /// # Errors
     ///
@@ -309,8 +308,8 @@ impl OwnDir {
         Ok((names.len() <= max_names).then_some(names))
     }
 
-    /// Names in it that are wanted, at most so many: whoever is done with
-    /// those can ask for others.
+    /// Some of the wanted names in it, at most so many; callers process these
+    /// and ask again.
     ///
     /// # Errors
     ///

@@ -24,13 +24,12 @@ use super::rules::is_kind;
 use super::rules::is_own;
 
 impl OwnDir {
-    /// Creates a directory, and those above it that are missing, for this
-    /// user alone. It is no error if there is one; whose that is, is for the
-    /// caller to say.
+    /// Creates a directory, and missing ones above it, for this user only. It
+    /// is no error if it exists; the caller must check its owner.
     ///
     /// # Errors
     ///
-    /// What is there is no directory, or the system refuses.
+    /// The existing file is not a directory, or the system refuses.
     pub fn create_path(path: &Path) -> io::Result<()> {
         let is_there = |dir: &&Path| {
             dir.as_os_str().is_empty() || fs::metadata(dir).is_ok()
@@ -82,12 +81,12 @@ impl OwnDir {
         Ok(Self { fd, path })
     }
 
-    /// Creates a directory in this one for this user alone, unless there is
-    /// one, and opens it like [`Self::open_private`].
+    /// Creates a directory in this one for this user only, unless it exists,
+    /// and opens it like [`Self::open_private`].
     ///
     /// # Errors
     ///
-    /// It cannot be created, or what is there is not ours alone.
+    /// It cannot be created, or other users can write to it.
     pub fn create_private(&self, name: &OsStr) -> io::Result<Self> {
         match mkdirat(&self.fd, name, Mode::S_IRWXU) {
             // A process that is just creating it may not have come to this.

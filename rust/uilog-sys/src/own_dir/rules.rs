@@ -35,11 +35,11 @@ pub fn is_trusted_owner(status: &FileStat) -> bool {
     [geteuid().as_raw(), 0].contains(&status.st_uid)
 }
 
-/// Fails if something is not a regular file of this user or of root.
+/// Fails if it is not a regular file of this user or of root.
 ///
 /// # Errors
 ///
-/// It says what is wrong.
+/// What is wrong.
 pub fn check_own(status: &FileStat) -> io::Result<()> {
     if !is_regular(status) {
         return Err(io::Error::other("it is not a regular file"));

@@ -47,7 +47,7 @@ const SIGNAL_MAX: usize = 64;
 const SIGSET_BYTES: usize = 8;
 /// What a process exits with that could not execute its program, as a shell.
 const EXIT_NOT_EXECUTED: usize = 127;
-/// The first descriptor that is none of the standard three.
+/// The first descriptor after the standard three.
 const FIRST_OTHER_FD: usize = 3;
 
 /// What a child has to do, and where it says how that went.
@@ -58,7 +58,7 @@ const FIRST_OTHER_FD: usize = 3;
 pub(super) struct Plan {
     /// What the child does: [`run`] or [`append`].
     pub(super) entry: extern "C" fn(*mut c_void) -> i32,
-    /// What is to be appended; null if a program is to be run.
+    /// The line to append; null to run a program.
     pub(super) line: *const plan::Plan,
     pub(super) program: *const c_char,
     pub(super) argv: *const *const c_char,
@@ -99,8 +99,9 @@ impl Plan {
     }
 }
 
-/// How the child is cloned: it shares memory, and the kernel tells
-/// [`Plan::pid`] when it begins and [`Plan::alive`] when it stops sharing.
+/// The flags of the clone: it shares memory, and the kernel writes
+/// [`Plan::pid`] when the child begins and clears [`Plan::alive`] when it stops
+/// sharing.
 pub(super) const CHILD_FLAGS: i32 = libc::CLONE_VM
     | libc::CLONE_PARENT_SETTID
     | libc::CLONE_CHILD_CLEARTID
@@ -218,8 +219,8 @@ pub(super) extern "C" fn append(plan: *mut c_void) -> i32 {
     }
 }
 
-/// Takes as many descriptors as this process may have: the caller may have
-/// lowered its own limit to what it has open.
+/// Raises the limit of descriptors to the maximum: the caller may have lowered
+/// it to its open ones.
 ///
 /// # Async-signal-safety
 ///

@@ -124,7 +124,7 @@ impl Error {
         self.source.raw_os_error().unwrap_or(0)
     }
 
-    /// The program, or what it needs to run, does not exist.
+    /// The program, or a file that it needs, does not exist.
     pub fn is_not_found(&self) -> bool {
         self.stage == Stage::Exec && self.errno() == libc::ENOENT
     }

@@ -168,9 +168,8 @@ fn open_descriptors() -> Vec<i32> {
         .collect()
 }
 
-/// Waits for the child in a thread of its own, so that it is no zombie for
-/// longer than a moment. Without a thread (the system has none left) it stays
-/// one until the caller ends.
+/// Waits for the child in a separate thread, so that it is reaped at once. If
+/// no thread can be created, it stays a zombie until the caller ends.
 fn reap_in_background(pid: i32) {
     let _ = thread::Builder::new()
         .name("uilog-reaper".to_owned())

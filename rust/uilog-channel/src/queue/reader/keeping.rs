@@ -1,7 +1,7 @@
-//! Giving back the memory of frames that are done with, and keeping those that
-//! later frames, or commands that run, still refer to.
+//! Releases the memory of frames that are done, and keeps frames to which later
+//! frames or running commands refer.
 //!
-//! Must not know what a frame holds.
+//! Must not know what a frame contains.
 
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -1,8 +1,8 @@
 //! The dispatcher's end of the queue.
 //!
 //! Responsible for reading frames, for the positions up to which they are done,
-//! and for giving memory back behind them. Must not know what is done with a
-//! frame.
+//! and for releasing memory before these. Must not know how a frame is
+//! processed.
 
 mod keeping;
 

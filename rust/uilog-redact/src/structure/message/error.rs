@@ -66,7 +66,7 @@ fn error_line(line: &[u8], by: &Structure<'_>) -> Vec<u8> {
     told.join(&b' ')
 }
 
-/// A word, and what stands before and behind it.
+/// A word, and the text before and after it.
 fn bare(word: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let is_outside = |byte: &u8| b"'\"()[]{},;:.!?%".contains(byte);
     let from = word.iter().position(|byte| !is_outside(byte));

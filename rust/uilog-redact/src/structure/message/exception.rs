@@ -5,8 +5,8 @@ use super::wordings::varying;
 use crate::structure::placeholder::Placeholder;
 use crate::structure::reducer::Structure;
 
-/// Lines before a traceback. The ends of some are told of, too.
-// hg: dispatch._exceptionwarning
+/// Lines before a traceback. For some, the rest of the line is kept, too. hg:
+/// dispatch._exceptionwarning
 const HEADER: &[&str] = &[
     "** unknown exception encountered, please report by visiting",
     "** https://mercurial-scm.org/wiki/BugTracker",
@@ -26,8 +26,8 @@ const HEADER: &[&str] = &[
     "The above exception was the direct cause of the following exception:",
 ];
 
-/// The places in the program and the type of an exception; neither what it
-/// says, nor lines of source.
+/// The positions in the program and the type of an exception; neither its text
+/// nor source lines.
 pub(super) fn exception(message: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let mut told: Vec<Vec<u8>> = Vec::new();
     let mut is_in_frames = false;

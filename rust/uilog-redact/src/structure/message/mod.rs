@@ -99,7 +99,7 @@ pub(super) fn option(
     if event == b"commandlost" && is_of_loss(key, value) {
         return value.to_vec();
     }
-    // Of another program, what it was called by.
+    // For another program, the name by which it was called.
     if key == b"canonical_command" {
         return if by.is_path(value) {
             value.to_vec()

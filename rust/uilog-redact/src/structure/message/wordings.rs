@@ -1,4 +1,4 @@
-//! The wordings of Mercurial's events, and what stays of what varies in them.
+//! The wordings of Mercurial's events, and what stays of their variable parts.
 
 use memchr::memmem;
 
@@ -167,7 +167,7 @@ const CODE: &[&str] = &[
     "<genexpr>",
 ];
 
-/// What is in the place of `@` and this letter.
+/// The text at the position of `@` and this letter.
 pub(super) fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     let is_hash = |it: &u8| it.is_ascii_hexdigit() || b", ".contains(it);
     match letter {
@@ -187,7 +187,7 @@ pub(super) fn varying(letter: u8, text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     }
 }
 
-/// A server's URL without credentials, or what is kept of URLs elsewhere.
+/// A server's URL without credentials, or what stays of other URLs.
 pub(super) fn url(text: &[u8], by: &Structure<'_>) -> Vec<u8> {
     harmless::server_url(text, by)
         .unwrap_or_else(|| by.value(OptionKind::Source, text))

@@ -1,4 +1,4 @@
-//! What has come back from a collector, or why nothing has.
+//! A collector's answer, or why there is none.
 //!
 //! Must not know what it means for records.
 

@@ -1,4 +1,4 @@
-//! The header with the token that is in a file.
+//! The header with the token from a file.
 
 use std::path::Path;
 

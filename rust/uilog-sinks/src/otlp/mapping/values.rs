@@ -1,4 +1,4 @@
-//! Ids and times as OpenTelemetry has them.
+//! IDs and times in OpenTelemetry's form.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Writing down in the spool what becomes of a batch.
+//! Stores the results of a batch in the spool.
 //!
 //! Must not know how a batch is sent.
 

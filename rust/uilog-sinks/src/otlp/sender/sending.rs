@@ -1,4 +1,5 @@
-//! Sending all that waits in a spool, of the signals whose collector may be asked.
+//! Sends all waiting records of a spool, for the signals whose collector may be
+//! contacted.
 //!
 //! Must not know which thread does so, or when.
 

@@ -1,4 +1,4 @@
-//! The thread that sends whenever there is something.
+//! The thread that sends whenever there are records.
 //!
 //! Must not know what is sent, or how.
 

@@ -1,6 +1,6 @@
-//! What there is to know to send to a collector, in types.
+//! The typed settings for sending to a collector.
 //!
-//! Must not know where it is configured.
+//! Must not know where they are configured.
 
 // OpenTelemetry: "OpenTelemetry Protocol Exporter", configuration options, and
 // "Environment Variable Specification"

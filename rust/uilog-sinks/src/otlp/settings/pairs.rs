@@ -16,8 +16,8 @@ pub(super) const OWN_HEADERS: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// Reads headers. What is wrong is said without them: they are secrets, and
-/// what looks like a name may be the beginning of one.
+/// Parses headers. Errors do not quote them: they are secrets, and a text that
+/// looks like a name may be the beginning of one.
 pub(super) fn headers(
     text: &str,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
@@ -55,7 +55,7 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-/// Without percent encoding; a percent sign that is none stays.
+/// Decodes percent encoding; an invalid percent sign stays.
 fn decoded(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

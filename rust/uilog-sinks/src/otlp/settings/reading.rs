@@ -95,8 +95,8 @@ impl Settings {
         })
     }
 
-    /// Why a collector cannot be asked although the settings make sense: the
-    /// environment names a proxy that is none.
+    /// Why a collector cannot be reached although the settings are valid: the
+    /// environment has an invalid proxy.
     pub fn proxy_problem(&self) -> Option<String> {
         SignalType::ALL.into_iter().find_map(|kind| {
             let url = self.endpoint(kind).url.parse().ok()?;
@@ -113,7 +113,7 @@ impl Settings {
     }
 }
 
-/// The further attributes of the resource, as far as they make sense: for
+/// The additional attributes of the resource, as far as they are valid: for
 /// records that are not sent.
 pub fn resource(
     definition: &SinkConfig,
@@ -199,8 +199,8 @@ impl<'a> Reader<'a> {
             .or_else(|| self.read(&format!("{PREFIX}_{key}"), read))
     }
 
-    /// Whether the hgrc says something; if that is invalid, which is said
-    /// elsewhere, the default counts and no variable.
+    /// Whether the hgrc sets the option. If that is invalid, which is reported
+    /// elsewhere, the default is used and no variable.
     fn is_set(&self, option: &str) -> bool {
         let options = &self.definition.options;
         options.iter().any(|it| it.0 == option.as_bytes())
@@ -406,7 +406,7 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
-    /// What is set to no effect.
+    /// Settings without effect.
     fn notes(&self) -> Vec<String> {
         let is_set = |(name, usual): &&(&str, &str)| {
             let value = self.variable(name);
@@ -423,7 +423,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An empty variable is none.
+/// An empty variable counts as unset.
 fn filled(value: Option<String>) -> Option<String> {
     let value = value?.trim().to_owned();
     (!value.is_empty()).then_some(value)

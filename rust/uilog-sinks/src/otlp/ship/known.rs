@@ -1,4 +1,4 @@
-//! What is known of the records of a batch, and who is told.
+//! The known results of a batch's records, and who gets them.
 //!
 //! Must not know how records are sent.
 
@@ -8,12 +8,12 @@ use super::request::Request;
 use crate::otlp::verdict::Refusal;
 use crate::otlp::verdict::Verdict;
 
-/// What has become of a batch.
+/// The result of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The collector has all that it will ever take.
     Done,
-    /// What has not been settled is to be sent again, later.
+    /// The other records will be sent again later.
     Later {
         /// Not before that.
         after: Option<Duration>,
@@ -22,23 +22,23 @@ pub enum Outcome {
     },
 }
 
-/// What has become of records of a batch: of all before `end` that have not
-/// been settled before.
+/// The result of some records of a batch: of all before `end` without an
+/// earlier result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchResult {
     /// The index behind the last one.
     pub end: usize,
     /// The indices of those that the collector will never take.
     pub rejected: Vec<usize>,
-    /// How many more it has not taken, without telling which.
+    /// How many more records were rejected, without being identified.
     pub unknown: u64,
     /// Why.
     pub reason: String,
 }
 
-/// Who is told what becomes of a batch's records.
+/// Gets the results of a batch's records.
 pub trait BatchObserver {
-    /// This is settled, and is not sent again.
+    /// These records are finished, and are not sent again.
     fn settle(&mut self, settlement: BatchResult);
 
     /// The endpoint has accepted a request.
@@ -52,7 +52,7 @@ pub trait BatchObserver {
     fn may_reject(&mut self, count: u64) -> bool;
 }
 
-/// What is known of a batch and cannot be told yet.
+/// Results of a batch that cannot be reported yet.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// The collector has accepted something of the batch.
@@ -61,17 +61,17 @@ pub(super) struct Known {
     pub(super) refusals: u32,
     /// Why the first of them.
     pub(super) refusal: Option<Refusal>,
-    /// Records in a row that are to be rejected if it is no wrong endpoint.
+    /// Consecutive records to be rejected, if the endpoint is the right one.
     pub(super) refused: Vec<(usize, String)>,
-    /// What is among these and is no record.
+    /// Those of them that are invalid records.
     unreadable: Vec<(usize, String)>,
     /// The index behind the last one of them.
     end: usize,
 }
 
 impl Known {
-    /// All before `end` has been accepted but for what is to be rejected, and
-    /// of the last request so many as the collector says.
+    /// All before `end` has been accepted, except for records to be rejected,
+    /// and of the last request as many as the collector says.
     pub(super) fn settle(
         &mut self,
         unknown: u64,

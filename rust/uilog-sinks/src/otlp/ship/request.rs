@@ -1,7 +1,7 @@
-//! Requests: which records of a batch are sent together, and how one that is
-//! refused is divided.
+//! Requests: which records of a batch are sent together, and how a refused
+//! request is divided.
 //!
-//! Must not know who is asked.
+//! Must not know the collector.
 
 use std::collections::VecDeque;
 use std::slice;

@@ -1,4 +1,4 @@
-//! Sending the records of a batch: who is asked, and when that is given up.
+//! Sends the records of a batch: to which collector, and when to stop.
 
 use std::collections::VecDeque;
 use std::sync::mpsc;

@@ -207,8 +207,9 @@ fn sweep() -> usize {
             appending += usize::from(kept.is_appending());
             push(launch);
         }
-        // Else: copied by a fork, its word will never be cleared. Its memory
-        // is given up; that is bounded by what was in flight at the fork.
+        // Otherwise it was copied by a fork, and its word will never be
+        // cleared. Its memory is leaked; that is limited by the launches in
+        // progress at the fork.
         launch = next;
     }
     reap_adopted();

@@ -42,8 +42,8 @@ pub(super) fn reap_adopted() {
     }
 }
 
-/// Reaps a child of the clone scheme; its raw status, unless somebody else
-/// has reaped it.
+/// Reaps a child of the clone scheme; its raw status, unless other code has
+/// reaped it.
 pub(super) fn wait_for(pid: i32) -> Option<i32> {
     let mut status = 0;
     loop {

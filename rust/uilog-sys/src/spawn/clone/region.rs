@@ -16,19 +16,19 @@ const STACK_BYTES: usize = 32 * 1024;
 const GUARD_BYTES: usize = 4096;
 const REGION_BYTES: usize = GUARD_BYTES + 2 * STACK_BYTES;
 
-/// The two stacks of a launch, above an area that nobody uses.
+/// The two stacks of a launch, above an unused area.
 ///
-/// The child's lies above the middle child's, which has exited before the
-/// child does anything, so that one area protects all other memory from both.
+/// The child's is above the intermediate child's, which has exited before the
+/// child does anything, so one area protects all other memory from both.
 pub(crate) struct Region {
     base: *mut c_void,
     is_first: bool,
 }
 
-/// The region of the first launch, which most processes leave the last one: to
+/// The region of the first launch, which is the only one for most processes: to
 /// map another one takes two system calls, for which hg would wait. The area
 /// below its stacks is not inaccessible; it is as large, and each stack is
-/// thirty times what has ever been used of one.
+/// thirty times as large as needed.
 static FIRST: First = First(UnsafeCell::new([0; REGION_BYTES]));
 static FIRST_IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
