@@ -6,12 +6,11 @@ from typing import Any, final
 from typing_extensions import disjoint_base
 
 __all__ = [
-    "BLACKBOX",
     "DATE_EXAMPLES",
     "ITEMS",
     "VERSION",
+    "BlackboxSettings",
     "History",
-    "LineStyle",
     "LogFile",
     "Logger",
     "Peer",
@@ -58,9 +57,6 @@ DATE_EXAMPLES: str
 ITEMS: list[tuple[str, str]]
 """The items of the ``[uilog]`` section and their defaults."""
 
-BLACKBOX: list[tuple[str, Any, str]]
-"""The items of the ``[blackbox]`` section and their defaults, in types."""
-
 @final
 class Logger:
     """The sinks of one ui, as a logger for ``ui.setlogger``."""
@@ -106,16 +102,19 @@ _Refused = tuple[int | None, bytes | None]
 _Told = tuple[_Refused | None, list[bytes], bytes | None]
 
 @final
-class LineStyle:
-    """How the lines of a ui's blackbox look."""
+class BlackboxSettings:
+    """What `[blackbox]` says in a ui."""
 
     def __new__(
         cls,
-        date_format: bytes,
-        has_source: bool,
-        is_shown: bool,
-        date: tuple[float, int] | None = None,
-    ) -> LineStyle: ...
+        items: list[tuple[bytes, bytes]],
+        default_date: bytes | None = None,
+    ) -> BlackboxSettings: ...
+    @property
+    def tells_dirty(self) -> bool: ...
+    @property
+    def has_date(self) -> bool: ...
+    def faults(self) -> list[tuple[str, str, str]]: ...
 
 @final
 class LogFile:
@@ -124,11 +123,13 @@ class LogFile:
     def __new__(
         cls,
         path: bytes,
-        track: list[bytes],
-        ignore: list[bytes],
         maxsize: int,
         maxfiles: int,
         mode: int | None = None,
+    ) -> LogFile: ...
+    @staticmethod
+    def of_blackbox(
+        path: bytes, settings: BlackboxSettings, mode: int | None = None
     ) -> LogFile: ...
     @property
     def path(self) -> bytes: ...
@@ -139,7 +140,7 @@ class LogFile:
         self,
         event: Any,
         message: Any,
-        style: LineStyle,
+        settings: BlackboxSettings,
         parents: tuple[bytes, bytes] | None,
         given: _Given | None = None,
     ) -> _Told | None: ...
@@ -209,6 +210,19 @@ def set_head(root: bytes, name: bytes | None, node: bytes | None) -> None: ...
 def become_another(is_about_to: bool) -> None: ...
 def end_command() -> None: ...
 def end_hook() -> None: ...
+def add_cost(option: str, cost: float) -> None: ...
+def add_wire_commands(commands: list[tuple[bytes, int, float]]) -> bytes: ...
+def trylock(
+    part: Callable[[str], Any],
+    parts: dict[str, Any],
+    orig: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any: ...
+def steal_lock(
+    orig: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any: ...
 def begin_phase(kind: bytes, options: dict[str, Any]) -> None: ...
 def end_phase() -> None: ...
 def taken_by_run(event: bytes, depth: int) -> tuple[bool, bool]: ...

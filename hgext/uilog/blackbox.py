@@ -4,10 +4,10 @@
 # GNU General Public License version 2 or any later version.
 """writing hg's log files without hg noticing
 
-Replaces the loggers of the stock blackbox extension and of
-``mercurial.loggingutil``: gets the facts for a line from hg, passes them to
-the native module, and with --debug shows errors in hg's own words. Defines
-the options of `hg blackbox`, which `history` implements.
+Passes events to the loggers that are not uilog's. Replaces those of the stock
+blackbox extension and of ``mercurial.loggingutil``: gets the facts for a line
+from hg, passes them to the native module, and with --debug shows errors in hg's
+own words. Defines the options of `hg blackbox`, which `history` implements.
 """
 
 from __future__ import annotations
@@ -20,19 +20,30 @@ from mercurial import (
     extensions,
     loggingutil,
     posix,
+    pycompat,
     ui as uimod,
 )
 from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, cause, find, off, part, wrap
+from . import (
+    LOGGER,
+    STOCK as LOGTOPROCESS,
+    _native,
+    cause,
+    events,
+    find,
+    off,
+    part,
+    wrap,
+)
 
 # The stock extension, and the names of its logger and its file.
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
 
-# A ui's attribute with the cached configuration for lines.
-_STYLE = '_uilogstyle'
+# A ui's attribute with its cached configuration.
+_SETTINGS = '_uilogblackbox'
 
 # hg's own functions; they are only called if tests have replaced them.
 _getuser = getattr(posix, 'getuser', None)
@@ -40,12 +51,6 @@ _getpid = os.getpid
 
 # Forwards to a logger that is set later.
 proxylogger = loggingutil.proxylogger
-
-# For each setting: the default if it is invalid, and how hg reads it.
-_SETTINGS = {
-    name.encode(): (default, method)
-    for name, default, method in _native.BLACKBOX
-}
 
 # Only texts in hg's own catalogue, because each costs every command.
 _DATE, _USER, _REV = _(b'DATE'), _(b'USER'), _(b'REV')
@@ -224,7 +229,7 @@ def _show(orig, ui, repo, *revs, **opts):
 
 def _changed(orig, self, *args, **kwargs):
     """forget the cached configuration of a ui"""
-    self.__dict__.pop(_STYLE, None)
+    self.__dict__.pop(_SETTINGS, None)
     return orig(self, *args, **kwargs)
 
 
@@ -237,13 +242,8 @@ class Logger:
     def __init__(self, ui, repo):
         self._repo = repo
         self._isbusy = False
-        self.file = _native.LogFile(
-            repo.vfs.join(FILE),
-            _setting(ui, b'track'),
-            _setting(ui, b'ignore'),
-            _setting(ui, b'maxsize'),
-            _setting(ui, b'maxfiles'),
-            repo.vfs.createmode,
+        self.file = _native.LogFile.of_blackbox(
+            repo.vfs.join(FILE), _settings(ui), repo.vfs.createmode
         )
         self.tracked = self.file.__contains__
 
@@ -254,10 +254,10 @@ class Logger:
             return
         self._isbusy = True
         try:
-            style = ui.__dict__.get(_STYLE)
-            if style is None:
-                style = ui.__dict__[_STYLE] = _stylefor(ui)
-            native, ismoving, isdirty = style
+            known = ui.__dict__.get(_SETTINGS)
+            if known is None:
+                known = ui.__dict__[_SETTINGS] = _read(ui)
+            settings, ismoving, isdirty = known
             repo = self._repo
             try:
                 # hg: as repo.dirstate, without a lookup in its classes
@@ -279,7 +279,7 @@ class Logger:
                     _unless(procutil.getpid, _getpid),
                     _date(ui) if ismoving else None,
                 )
-            told = self.file.write_line(event, msg, native, parents, given)
+            told = self.file.write_line(event, msg, settings, parents, given)
         finally:
             self._isbusy = False
         if told is None or self._tell(ui, *told):
@@ -305,34 +305,74 @@ class Logger:
         return refused is None
 
 
+def wanting(ui, native, event, isinblackbox):
+    """the loggers but ours that want an event, as `pass_on` takes them"""
+    others = []
+    for name, logger in ui._loggers.items():
+        # The stock extension's would run each script again.
+        if logger is native or name == LOGTOPROCESS:
+            continue
+        if type(logger) is proxylogger:
+            logger = logger.logger
+            if logger is None:
+                continue
+        isours = type(logger) is Logger
+        try:
+            if isours:
+                wants = not isinblackbox and event in logger.file
+            else:
+                wants = logger.tracked(event)
+            if wants:
+                others.append((name, logger, isours))
+        except Exception as err:
+            events.foreignfault(ui, name, event, err)
+    return others
+
+
+def pass_on(others, ui, native, event, msg, opts):
+    """pass an event to other loggers: names, loggers, whether they are ours
+
+    As in stock hg, what a logger logs itself reaches no other logger; it does
+    reach ours, which cannot log in turn.
+    """
+    loggers = ui._loggers
+    ui._loggers = {LOGGER: native}
+    try:
+        for name, logger, isours in others:
+            try:
+                if isours:
+                    logger.log(ui, event, msg)
+                else:
+                    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+            except Exception as err:
+                events.foreignfault(ui, name, event, err)
+    finally:
+        ui._loggers = loggers
+
+
 def _unless(function, own):
     """its value, unless it is hg's own function"""
     return None if function is own else function()
 
 
-def _stylefor(ui):
+def _read(ui):
     """the configuration of a ui for lines
 
-    A native style, whether the time is to be asked for each time, and whether
+    Its settings, whether the time is to be asked for each time, and whether
     the working directory's status is wanted.
     """
+    settings = _settings(ui)
     fixed = ui.config(b'devel', b'default-date')
-    date = None
-    if fixed:
-        try:
-            seconds, offset = map(int, fixed.split(b' '))
-            date = (seconds, offset)
-        except ValueError:
-            # Not a number: it may be `now`.
-            pass
-    native = _native.LineStyle(
-        _setting(ui, b'date-format') or b'',
-        _setting(ui, b'logsource'),
-        _setting(ui, b'debug.to-stderr'),
-        date,
-    )
-    ismoving = date is None and (fixed or _isclockreplaced())
-    return native, ismoving, _setting(ui, b'dirty')
+    ismoving = not settings.has_date and (fixed or _isclockreplaced())
+    return settings, ismoving, settings.tells_dirty
+
+
+def _settings(ui):
+    # hg: debug.to-stderr is known since 6.4
+    known = ui._knownconfig.get(STOCK, ())
+    items = [item for item in ui.configitems(STOCK) if item[0] in known]
+    fixed = ui.config(b'devel', b'default-date')
+    return _native.BlackboxSettings(items, fixed)
 
 
 def _isclockreplaced():
@@ -349,18 +389,6 @@ def _date(ui):
         _native.line_fault(b'devel.default-date', err)
 
 
-def _setting(ui, name):
-    """a setting, or its default if it is invalid"""
-    default, method = _SETTINGS[name]
-    # hg: debug.to-stderr is known since 6.4
-    if name not in ui._knownconfig.get(STOCK, ()):
-        return default
-    try:
-        return getattr(ui, method)(STOCK, name)
-    except error.ConfigError:
-        return default
-
-
 def current(ui):
     """the blackbox logger that gets a ui's events, if any"""
     logger = ui.getlogger(STOCK)
@@ -371,17 +399,7 @@ def current(ui):
 
 def faults(ui):
     """invalid values in the configuration: section, name, and what is wrong"""
-    found = []
-    for name, (_default, method) in _SETTINGS.items():
-        if name not in ui._knownconfig.get(STOCK, ()):
-            continue
-        try:
-            getattr(ui, method)(STOCK, name)
-        except error.ConfigError:
-            value = os.fsdecode(ui.config(STOCK, name))
-            problem = "'%s' is invalid, using the default" % value
-            found.append(('blackbox', name.decode(), problem))
-    return found
+    return _settings(ui).faults()
 
 
 def _filelog(orig, self, *args, **kwargs):
@@ -394,8 +412,6 @@ def _filelog(orig, self, *args, **kwargs):
         vfs = self._vfs
         file = self._uilogfile = _native.LogFile(
             vfs.join(self._name),
-            [],
-            [],
             self._maxsize,
             self._maxfiles,
             vfs.createmode,

@@ -22,6 +22,9 @@ use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Problems;
 use uilog_sys::log_file::Rotation;
 
+use crate::settings::Settings;
+use crate::style::Style;
+
 /// The number of old files that hg keeps with this `maxfiles`. hg:
 /// loggingutil.openlogfile, which always keeps `.1`, and fails for 0
 pub fn old_files(maxfiles: i64) -> u32 {
@@ -29,27 +32,6 @@ pub fn old_files(maxfiles: i64) -> u32 {
         ..=0 => 0,
         1 => 1,
         _ => u32::try_from(maxfiles - 1).unwrap_or(u32::MAX),
-    }
-}
-
-/// How lines look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Style {
-    /// How times are written.
-    pub date: DateFormat,
-    /// Whether the event's name is written, too.
-    pub has_source: bool,
-}
-
-impl Style {
-    /// `format` is `blackbox.date-format`.
-    pub fn new(format: &[u8], has_source: bool) -> Self {
-        let date = if format.is_empty() {
-            DateFormat::Millis
-        } else {
-            DateFormat::Custom(format.to_vec())
-        };
-        Self { date, has_source }
     }
 }
 
@@ -193,6 +175,27 @@ impl Log {
             is_growing: AtomicBool::new(false),
             off: Mutex::new(None),
         }
+    }
+
+    /// The log of a blackbox at `path`.
+    pub fn of_blackbox(
+        path: PathBuf,
+        settings: &Settings,
+        mode: Option<u32>,
+    ) -> Self {
+        Self::new(path, settings.max_bytes, settings.maxfiles, mode)
+    }
+
+    /// What is told of a rotation that could not be made.
+    pub fn explain_growth(&self, not_rotated: &NotRotated) -> String {
+        let path = self.path().display();
+        format!("{path} cannot be rotated: {}", not_rotated.why)
+    }
+
+    /// What is told of a record that is not in the log.
+    pub fn explain(&self, refused: &Refused) -> String {
+        let why = String::from_utf8_lossy(&refused.why);
+        format!("{} cannot be written: {why}", self.path().display())
     }
 
     /// Where it is.

@@ -28,13 +28,13 @@ const MAX_TOTAL_BYTES: usize = 6 * 1024 * 1024;
 const SLACK_BYTES: usize = 4096;
 /// The size of a string's pointer.
 const POINTER_BYTES: usize = size_of::<usize>();
-/// A value of the event is not cut below this for what the user's environment
-/// takes.
+/// A value of the event is not truncated below this to make room for the user's
+/// environment.
 const SHORT_BYTES: usize = 1024;
 /// Bytes of an option key that are named in `UILOG_TRUNCATED`.
 const MAX_SHOWN_NAME_BYTES: usize = 64;
 
-/// How many bytes the kernel takes.
+/// The kernel's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Of one string, its NUL included.
@@ -70,18 +70,18 @@ pub struct Input<'a> {
     pub event: &'a Event<'a>,
     /// hg's executable.
     pub hg: &'a [u8],
-    /// How many scripts are around hg.
+    /// How many scripts this hg is nested in.
     pub depth: u32,
     /// hg's environment: `NAME=value`, each followed by NUL.
     pub base: &'a [u8],
     /// What hg's environment says in `TRACEPARENT`, unless `base` does.
     pub traceparent: Option<&'a [u8]>,
-    /// Bytes that the arguments take, with their pointers.
+    /// The arguments' size with their pointers.
     pub argument_bytes: usize,
 }
 
-/// Whose a variable is, which decides when it is cut: the event's first, the
-/// user's if they leave no room for short values, ours never.
+/// The origin of a variable decides when it is truncated: the event's first,
+/// the user's if they leave no room for short values, uilog's never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Ours,
@@ -112,7 +112,7 @@ impl Variable<'_> {
         self.name.len() + 1 + self.value_bytes() + 1 + POINTER_BYTES
     }
 
-    /// Cuts the value so that it takes at most `bytes`, if that is shorter.
+    /// Truncates the value to `bytes`, if that is shorter.
     fn cut_to(&mut self, bytes: usize) {
         if self.value_bytes() > bytes {
             self.kept = self.kept.min(bytes.saturating_sub(TRUNCATED.len()));
@@ -296,7 +296,7 @@ fn add_options<'a>(event: &'a Event<'a>, variables: &mut Vec<Variable<'a>>) {
         }
         false
     };
-    // Stock names first: a usable name never takes the place of one.
+    // Stock names first, so that a replaced name cannot hide one.
     for option in &event.options {
         if !option.key.contains(&b'=') && !option.key.contains(&0) {
             let value = visible_nul(option.value.for_shell());
@@ -327,7 +327,7 @@ fn stock_name(key: &[u8]) -> Vec<u8> {
     name
 }
 
-/// The name with every byte replaced that no shell takes in one.
+/// The name, with every byte replaced that shells do not accept in one.
 fn usable_name(name: &[u8]) -> Vec<u8> {
     let usable = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     name.iter()

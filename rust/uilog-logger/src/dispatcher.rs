@@ -5,46 +5,30 @@
 //! queue; one that stalls is not waited for. If all processes are killed, the
 //! queue's counter page (`page`) has what was lost.
 
-use std::fs::File;
+mod link;
+
 use std::io;
-use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::sys::socket;
-use nix::sys::socket::MsgFlags;
 use uilog_channel::backoff::Backoff;
-use uilog_channel::bound::Bound;
-use uilog_channel::bound::Descriptors;
-use uilog_channel::bound::NO_DESCRIPTOR;
-use uilog_channel::bound::SEND_FLAGS;
-use uilog_channel::bound::leave_some_for_hg;
 use uilog_channel::frames;
 use uilog_channel::frames::JobParts;
-use uilog_channel::frames::Sent;
 use uilog_channel::frames::Task;
 use uilog_channel::loss::Loss;
 use uilog_channel::page;
-use uilog_channel::page::CreatedPage;
 use uilog_channel::page::PageError;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue::Progress;
-use uilog_channel::queue::Writer;
-use uilog_channel::queue::frames_file;
 use uilog_channel::settings::Settings;
-use uilog_channel::wire::DOORBELL;
 use uilog_channel::wire::PROTOCOL;
 use uilog_event::event::SessionId;
-use uilog_sys::fork::CloseInChild;
-use uilog_sys::spawn;
 use uilog_sys::spawn::Start;
-use uilog_sys::spawn::Stdio;
 
+use self::link::Link;
+use self::link::Queue;
 use crate::agent_start;
 use crate::installation::Programs;
 
@@ -414,8 +398,8 @@ impl Dispatcher {
         self.no_page.take().or(others)
     }
 
-    /// The page of the dispatcher that was just given up: a finder counts the
-    /// same losses, unless the journal has them.
+    /// The page of the dispatcher that was just given up: a program that finds
+    /// it counts the same losses, unless the journal has them.
     pub fn take_given_up(&mut self) -> Option<String> {
         let others = self.for_records.as_mut();
         let given_up = self.given_up.take();
@@ -432,8 +416,8 @@ impl Dispatcher {
         }
     }
 
-    /// Waits until the result of every job is known, but at most `bound`;
-    /// returns whether it is. Never called by hg.
+    /// Waits at most `bound` until the result of every job is known; returns
+    /// whether it is. hg never calls this.
     ///
     /// # Errors
     ///
@@ -485,8 +469,8 @@ impl Dispatcher {
             || is_for_all && progress.running() > 0
     }
 
-    /// Asks the dispatcher to deliver everything at once, and to answer when
-    /// that is done. A dead one is replaced.
+    /// Asks the dispatcher to deliver everything without delay, and to answer
+    /// afterwards. A dead one is replaced.
     ///
     /// # Errors
     ///
@@ -635,216 +619,5 @@ impl Dispatcher {
             link.ring();
         }
         Ok(())
-    }
-}
-
-/// A queue without a dispatcher.
-#[derive(Debug)]
-struct Queue {
-    writer: Writer,
-    /// How many dispatchers have begun to serve it.
-    begun: u64,
-    /// The page for the dispatcher that will be started; the writer's if it has
-    /// no name.
-    readers: Option<File>,
-    /// Where the page is.
-    path: Option<PathBuf>,
-}
-
-impl Queue {
-    fn without_page(max_bytes: u64) -> Result<Self, String> {
-        let writer = Writer::create(max_bytes)
-            .map_err(|error| format!("cannot create a queue: {error}"))?;
-        Ok(Self {
-            writer,
-            begun: 0,
-            readers: None,
-            path: None,
-        })
-    }
-
-    fn with_page(made: CreatedPage, max_bytes: u64) -> Result<Self, String> {
-        let CreatedPage {
-            page,
-            readers,
-            path,
-        } = made;
-        let frames = match frames_file() {
-            Ok(frames) => frames,
-            Err(error) => {
-                let _ = page::remove(&page, &path);
-                return Err(format!("cannot create a queue: {error}"));
-            }
-        };
-        Ok(Self {
-            writer: Writer::open_apart(page, frames, max_bytes),
-            begun: 0,
-            readers: Some(readers),
-            path: Some(path),
-        })
-    }
-
-    /// For another dispatcher.
-    fn again(
-        writer: Writer,
-        path: Option<PathBuf>,
-        progress: &Progress,
-    ) -> Result<Self, String> {
-        let readers = path
-            .is_some()
-            .then(|| page::for_next_reader(writer.page()))
-            .transpose()
-            .map_err(|error| format!("cannot open the queue: {error}"))?;
-        Ok(Self {
-            writer,
-            begun: progress.readers,
-            readers,
-            path,
-        })
-    }
-
-    /// Removes the page of a queue that has never been used.
-    fn discard(self) {
-        if let (Some(path), 0) = (&self.path, self.writer.committed().jobs) {
-            let _ = page::remove(self.writer.page(), path);
-        }
-    }
-}
-
-/// A running dispatcher and the queue to it.
-#[derive(Debug)]
-struct Link {
-    /// Dropped first, because afterwards a forked child would keep the
-    /// descriptors.
-    _guards: Vec<CloseInChild>,
-    socket: Bound<UnixStream>,
-    queue: Bound<Writer>,
-    /// Where the queue's page is.
-    path: Option<PathBuf>,
-    program: PathBuf,
-    /// It runs scripts alone.
-    is_for_scripts: bool,
-    pid: i32,
-    sent: Sent,
-    taken_at_start: u64,
-}
-
-impl Link {
-    fn start(
-        (program, is_for_scripts): (PathBuf, bool),
-        queue: Queue,
-        start: Start,
-    ) -> Result<Self, String> {
-        let started = Self::start_on(&program, &queue, start);
-        let (socket, pid) = match started {
-            Ok(started) => started,
-            Err(reason) => {
-                queue.discard();
-                return Err(reason);
-            }
-        };
-        let Queue {
-            mut writer,
-            begun,
-            path,
-            ..
-        } = queue;
-        writer.set_reader(pid, begun);
-        let raws = writer.raw_fds().into_iter();
-        let raws = raws.chain([socket.as_raw_fd()]);
-        let raws = raws.filter(|raw| *raw != NO_DESCRIPTOR);
-        Ok(Self {
-            _guards: raws.map(CloseInChild::new).collect(),
-            socket: Bound::new(socket),
-            queue: Bound::new(writer),
-            path,
-            program,
-            is_for_scripts,
-            pid,
-            sent: Sent::default(),
-            taken_at_start: 0,
-        })
-    }
-
-    /// Starts the program; returns our end of the socket, and its process id.
-    fn start_on(
-        program: &Path,
-        queue: &Queue,
-        start: Start,
-    ) -> Result<(UnixStream, i32), String> {
-        let (ours, theirs) = UnixStream::pair()
-            .map_err(|error| format!("cannot create a socket: {error}"))?;
-        let page = queue.writer.page();
-        leave_some_for_hg(&[
-            ours.as_raw_fd(),
-            theirs.as_raw_fd(),
-            page.as_raw_fd(),
-        ])?;
-        let mut command = spawn::Command::new(program)
-            .map_err(|_| format!("'{}' is not a path", program.display()))?;
-        command.arg(c"dispatch".to_owned());
-        command.stdin(Stdio::Fd(theirs.as_fd()));
-        let page = queue.readers.as_ref().unwrap_or(page);
-        command.stdout(Stdio::Fd(page.as_fd()));
-        if let Some(frames) = queue.writer.frames() {
-            command.stderr(Stdio::Fd(frames.as_fd()));
-        }
-        let process = command
-            .spawn_detached(start)
-            .map_err(|error| error.to_string())?;
-        Ok((ours, process.pid))
-    }
-
-    /// Stores in the page how many lost events this process has not reported.
-    fn set_untold(&mut self, events: u64) {
-        if self.queue.untold() != events && self.is_intact() {
-            // If it cannot, they are lost in silence if it is killed.
-            let _ = self.queue.set_untold(events);
-        }
-    }
-
-    /// Removes the page, of which nothing is left.
-    fn remove_page(&self) {
-        if let Some(path) = self.path.as_ref().filter(|_| self.is_intact()) {
-            // One that stays says that nothing has been lost.
-            let _ = page::remove(self.queue.page(), path);
-        }
-    }
-
-    /// Whether the descriptors are still what they were. Code that closes all
-    /// it finds is rare, but bytes in another file would be unforgivable.
-    fn is_intact(&self) -> bool {
-        self.socket.is_intact() && self.queue.is_intact()
-    }
-
-    /// What the dispatcher has done.
-    fn progress(&self) -> Progress {
-        self.queue.progress().unwrap_or_default()
-    }
-
-    /// Whether this dispatcher has not claimed a job yet.
-    fn is_barren(&self) -> bool {
-        self.progress().taken == self.taken_at_start
-    }
-
-    /// Whether there is a dispatcher, without waking it.
-    fn is_served(&self) -> bool {
-        // It never writes: all that there can be is the end.
-        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        match socket::recv(self.socket.as_raw_fd(), &mut [0], flags) {
-            Ok(count) => count > 0,
-            Err(Errno::EAGAIN | Errno::EINTR) => true,
-            Err(_) => false,
-        }
-    }
-
-    /// Wakes the dispatcher; `false` if it has ended.
-    fn ring(&self) -> bool {
-        let sent = socket::send(self.socket.as_raw_fd(), &DOORBELL, SEND_FLAGS);
-        match sent {
-            // A full socket means that it has enough to wake up from.
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => true,
-            Err(_) => false,
-        }
     }
 }

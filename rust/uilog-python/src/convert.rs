@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt;
 
-use pyo3::IntoPyObjectExt;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
@@ -23,8 +22,6 @@ use uilog_channel::journal::ScriptFailure;
 use uilog_channel::journal::grouped;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::Agent;
-use uilog_config::items;
-use uilog_config::items::Item;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
@@ -50,49 +47,16 @@ pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
         .collect()
 }
 
+/// What `ui.configitems` returns: bytes, unless an extension has set
+/// something else.
+pub(crate) type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+
 /// The items of a section; items whose value is `None` are skipped.
 pub(crate) fn items(
     items: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
     let set = items.iter().filter(|(_, value)| !value.is_none());
     set.map(|(name, value)| (text(name), text(value))).collect()
-}
-
-/// An item's default, in its type; `None` if it has none.
-pub(crate) fn default<'py>(
-    py: Python<'py>,
-    item: &Item,
-) -> PyResult<Bound<'py, PyAny>> {
-    let default = match item.parse(item.default.as_bytes()) {
-        None => return Ok(py.None().into_bound(py)),
-        Some(items::Value::Number(number)) => number.into_bound_py_any(py)?,
-        Some(items::Value::Seconds(time)) => {
-            PyFloat::new(py, time.as_secs_f64()).into_any()
-        }
-        Some(items::Value::Boolean(value)) => value.into_bound_py_any(py)?,
-        Some(items::Value::List(words)) => {
-            let words = words.iter().map(|word| PyBytes::new(py, word));
-            PyList::new(py, words.collect::<Vec<_>>())?.into_any()
-        }
-        Some(items::Value::Text(text)) => PyBytes::new(py, &text).into_any(),
-        Some(items::Value::Choice(choice)) => {
-            PyBytes::new(py, choice.as_bytes()).into_any()
-        }
-        Some(items::Value::Fraction(part)) => PyFloat::new(py, part).into_any(),
-        Some(items::Value::Auto) => PyBytes::new(py, b"auto").into_any(),
-    };
-    Ok(default)
-}
-
-/// The method of hg's `ui` that reads an item of this kind.
-pub(crate) fn hg_method(kind: items::ValueType) -> &'static str {
-    match kind {
-        items::ValueType::Integer { .. } => "configint",
-        items::ValueType::Size { .. } => "configbytes",
-        items::ValueType::Boolean => "configbool",
-        items::ValueType::List => "configlist",
-        _ => "config",
-    }
 }
 
 /// A key, which is a `str` from `**opts` or bytes from another logger's hand.

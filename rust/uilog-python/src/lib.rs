@@ -7,9 +7,11 @@
 #[cfg(target_os = "linux")]
 mod claim;
 mod convert;
+mod costs;
 mod exit;
 mod history;
 mod host;
+mod locks;
 mod log;
 mod peer;
 
@@ -18,13 +20,14 @@ use std::sync::Arc;
 
 use history::DATE_EXAMPLES;
 use history::History;
-use log::LineStyle;
+use log::BlackboxSettings;
 use log::LogFile;
 use peer::Peer;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
+use pyo3::types::PyFloat;
 use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
@@ -44,9 +47,8 @@ use uilog_logger::host::Host;
 use uilog_logger::host::RecursionGuard;
 use uilog_logger::logger;
 
-/// What `ui.configitems` returns: bytes, unless an extension has set
-/// something else.
-type Items<'py> = Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
+use crate::convert::Items;
+use crate::costs::Cost;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -109,6 +111,7 @@ impl Logger {
     /// Notes that a command begins in this ui's repository, even if no sink
     /// tracks it.
     fn begin_command(&self) {
+        costs::begin();
         host::with(|host| {
             host.begin_command(self.root.as_deref());
             self.tell_repository(host);
@@ -234,7 +237,11 @@ impl Logger {
             };
             let name = convert::text(event);
             let message = convert::text(msg);
-            let options = convert::options(opts);
+            let mut options = convert::options(opts);
+            if name == b"commandfinish" {
+                locks::tell_held();
+                options.extend(costs::of_command());
+            }
             let hg = host::hg_executable(py);
             let draft = Draft {
                 name: &name,
@@ -370,25 +377,16 @@ fn find<'py>(
             let own = own.map(|item| (item.name, item.default));
             PyList::new(py, own.collect::<Vec<_>>())?.into_any()
         }
-        "BLACKBOX" => {
-            let items = items::ITEMS.iter();
-            let items = items.filter(|item| item.section == "blackbox");
-            let items = items
-                .map(|item| {
-                    let default = convert::default(py, item)?;
-                    Ok((item.name, default, convert::hg_method(item.kind)))
-                })
-                .collect::<PyResult<Vec<_>>>()?;
-            PyList::new(py, items)?.into_any()
-        }
+        "BlackboxSettings" => py.get_type::<BlackboxSettings>().into_any(),
         "History" => py.get_type::<History>().into_any(),
-        "LineStyle" => py.get_type::<LineStyle>().into_any(),
         "LogFile" => py.get_type::<LogFile>().into_any(),
         "Peer" => py.get_type::<Peer>().into_any(),
         "relative_date" => {
             wrap_pyfunction!(history::relative_date, module)?.into_any()
         }
         _ => find_function!(module, name:
+            add_cost
+            add_wire_commands
             become_another
             begin_phase
             close_peers
@@ -411,7 +409,9 @@ fn find<'py>(
             running_hg
             set_head
             starter
+            steal_lock
             take_unseen
+            trylock
             unregister_peer
         ),
     };
@@ -462,7 +462,59 @@ mod functions {
     /// Notes that this thread's innermost command has ended.
     #[pyfunction]
     pub(super) fn end_command() {
+        locks::tell_held();
+        costs::begin();
         host::with(Host::end_command);
+    }
+
+    /// Adds to this option of `commandfinish`: a number, or seconds.
+    #[pyfunction]
+    pub(super) fn add_cost(
+        option: &str,
+        cost: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let cost = if cost.is_instance_of::<PyFloat>() {
+            Cost::Seconds(cost.extract()?)
+        } else {
+            Cost::Count(cost.extract()?)
+        };
+        costs::add(option, cost);
+        Ok(())
+    }
+
+    /// Adds wire commands to `commandfinish`, each with how often it was sent
+    /// and how many seconds hg has waited. Returns a text of them.
+    #[pyfunction]
+    pub(super) fn add_wire_commands(
+        py: Python<'_>,
+        commands: Vec<(Vec<u8>, u64, f64)>,
+    ) -> Py<PyBytes> {
+        PyBytes::new(py, &costs::add_wire_commands(commands)).unbind()
+    }
+
+    /// Wraps hg's `trylock`. `part` loads a part of the extension;
+    /// `parts` are those that are loaded.
+    #[pyfunction]
+    #[pyo3(signature = (part, parts, orig, /, *args, **kwargs))]
+    pub(super) fn trylock<'py>(
+        part: &Bound<'py, PyAny>,
+        parts: &Bound<'py, PyDict>,
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::trylock(part, parts, orig, args, kwargs)
+    }
+
+    /// Wraps hg's `steal_lock`.
+    #[pyfunction]
+    #[pyo3(signature = (orig, /, *args, **kwargs))]
+    pub(super) fn steal_lock<'py>(
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::steal_lock(orig, args, kwargs)
     }
 
     /// Notes that the command begins something that may take long, of this
@@ -709,6 +761,7 @@ mod functions {
     #[pyfunction]
     pub(super) fn enter_command(is_served: bool) {
         peer::enter_command();
+        costs::enter();
         host::with(|host| host.enter_command(is_served));
     }
 
@@ -716,6 +769,7 @@ mod functions {
     #[pyfunction]
     pub(super) fn leave_command() {
         peer::leave_command();
+        costs::leave();
         host::with(Host::leave_command);
     }
 

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use uilog_blackbox::settings::SECTION;
+use uilog_blackbox::settings::Settings;
 use uilog_blackbox::writer;
 use uilog_blackbox::writer::Line;
 use uilog_blackbox::writer::Log;
-use uilog_blackbox::writer::NotRotated;
 use uilog_blackbox::writer::Refused;
-use uilog_blackbox::writer::Style;
 use uilog_blackbox::writer::Written;
 use uilog_channel::loss::Loss;
 use uilog_event::event::Timestamp;
@@ -26,6 +26,7 @@ use uilog_event::user;
 use uilog_logger::account::FaultKind;
 
 use crate::convert;
+use crate::convert::Items;
 use crate::host;
 
 /// Room for a line without its message: a date, a user, two hashes.
@@ -48,31 +49,47 @@ type Told = (
     Option<Py<PyBytes>>,
 );
 
-/// How the lines of a ui's blackbox look.
+/// What `[blackbox]` says in a ui.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
-pub(crate) struct LineStyle {
-    style: Style,
-    is_shown: bool,
-    date: Option<Timestamp>,
+pub(crate) struct BlackboxSettings {
+    inner: Settings,
 }
 
 #[pymethods]
-impl LineStyle {
-    /// With `is_shown`, each written line is returned. `date` replaces the
-    /// clock.
+impl BlackboxSettings {
+    /// Of the section's names and values, and of `devel.default-date`.
     #[new]
-    #[pyo3(signature = (date_format, has_source, is_shown, date=None))]
-    fn new(
-        date_format: &[u8],
-        has_source: bool,
-        is_shown: bool,
-        date: Option<HgDate>,
-    ) -> Self {
+    #[pyo3(signature = (items, default_date=None))]
+    fn new(items: Items<'_>, default_date: Option<Vec<u8>>) -> Self {
+        let items = convert::items(&items);
+        let value_of = |name: &str| {
+            let mut named = items.iter();
+            let found = named.find(|(known, _)| *known == name.as_bytes());
+            found.map(|(_, value)| &value[..])
+        };
         Self {
-            style: Style::new(date_format, has_source),
-            is_shown,
-            date: date.map(timestamp),
+            inner: Settings::read(value_of, default_date.as_deref()),
         }
+    }
+
+    /// Whether a line says that the working directory has changes.
+    #[getter]
+    fn tells_dirty(&self) -> bool {
+        self.inner.tells_dirty
+    }
+
+    /// Whether a fixed time stands in for the clock.
+    #[getter]
+    fn has_date(&self) -> bool {
+        self.inner.date.is_some()
+    }
+
+    /// What makes no sense, as (section, name, problem).
+    fn faults(&self) -> Vec<(&'static str, &'static str, String)> {
+        let problems = self.inner.problems.iter();
+        problems
+            .map(|(name, problem)| (SECTION, *name, problem.clone()))
+            .collect()
     }
 }
 
@@ -85,14 +102,13 @@ pub(crate) struct LogFile {
 
 #[pymethods]
 impl LogFile {
-    /// `maxsize` is in bytes, 0 means no rotation; `mode` has the permissions
-    /// of new files, whatever the umask is.
+    /// A log of Mercurial's. `maxsize` is in bytes, with 0 for no rotation;
+    /// `mode`, if given, says who may read and write new files, whatever the
+    /// umask.
     #[new]
-    #[pyo3(signature = (path, track, ignore, maxsize, maxfiles, mode=None))]
+    #[pyo3(signature = (path, maxsize, maxfiles, mode=None))]
     fn new(
         path: Vec<u8>,
-        track: Vec<Vec<u8>>,
-        ignore: Vec<Vec<u8>>,
         maxsize: i64,
         maxfiles: i64,
         mode: Option<u32>,
@@ -101,7 +117,23 @@ impl LogFile {
         let max_bytes = u64::try_from(maxsize).unwrap_or(0);
         Self {
             log: Log::new(path, max_bytes, maxfiles, mode),
-            tracked: Tracked::new(track, ignore),
+            tracked: Tracked::default(),
+        }
+    }
+
+    /// The log of a blackbox.
+    #[staticmethod]
+    #[pyo3(signature = (path, settings, mode=None))]
+    fn of_blackbox(
+        path: Vec<u8>,
+        settings: &BlackboxSettings,
+        mode: Option<u32>,
+    ) -> Self {
+        let path = PathBuf::from(OsString::from_vec(path));
+        let settings = &settings.inner;
+        Self {
+            log: Log::of_blackbox(path, settings, mode),
+            tracked: settings.tracked.clone(),
         }
     }
 
@@ -130,16 +162,17 @@ impl LogFile {
     /// overrides what would be queried from the system: whether the working
     /// directory has changes, the user, the process ID and the time. If one of
     /// the last three is `None`, the system is queried.
-    #[pyo3(signature = (event, message, style, parents, given=None))]
+    #[pyo3(signature = (event, message, settings, parents, given=None))]
     fn write_line(
         &self,
         py: Python<'_>,
         event: &Bound<'_, PyAny>,
         message: &Bound<'_, PyAny>,
-        style: &LineStyle,
+        settings: &BlackboxSettings,
         parents: Option<(Bound<'_, PyBytes>, Bound<'_, PyBytes>)>,
         given: Option<Given>,
     ) -> Option<Told> {
+        let settings = &settings.inner;
         let (is_dirty, user, pid, date) = given.unwrap_or_default();
         let event = bytes_of(event);
         let message = bytes_of(message);
@@ -151,7 +184,7 @@ impl LogFile {
             Some(both) => both,
         };
         let line = Line {
-            time: date.map(timestamp).or(style.date).unwrap_or_else(now),
+            time: date.map(timestamp).or(settings.date).unwrap_or_else(now),
             user: user.map_or_else(|| current_user(py), Cow::Owned),
             parents,
             is_dirty,
@@ -162,10 +195,10 @@ impl LogFile {
         let mut record = Vec::new();
         let told = self.tell(py, &event, || {
             record.reserve(LINE_BYTES + message.len());
-            line.write(&style.style, &mut record);
+            line.write(&settings.style, &mut record);
             self.log.append(&record)
         });
-        if !style.is_shown {
+        if !settings.is_shown {
             return told;
         }
         let (refused, warnings, _) = told.unwrap_or_default();
@@ -209,20 +242,18 @@ impl LogFile {
             let bytes = |it: &Vec<u8>| PyBytes::new(py, it).unbind();
             warnings.iter().map(bytes).collect()
         };
-        let path = self.log.path().display();
         match result {
             // It has panicked, which is counted.
             None => Some((Some((None, None)), Vec::new(), None)),
             Some(Ok(written)) => {
                 host::account(event, Ok(()));
-                let NotRotated { why, warnings } = written.not_rotated?;
-                let detail = format!("{path} cannot be rotated: {why}");
+                let not_rotated = written.not_rotated?;
+                let detail = self.log.explain_growth(&not_rotated);
                 host::reported_fault(FaultKind::LogFile, detail);
-                Some((None, told(warnings), None))
+                Some((None, told(not_rotated.warnings), None))
             }
             Some(Err(refused)) => {
-                let why = String::from_utf8_lossy(&refused.why);
-                let reason = format!("{path} cannot be written: {why}");
+                let reason = self.log.explain(&refused);
                 host::account(event, Err(Loss { events: 1, reason }));
                 let why = PyBytes::new(py, &refused.why).unbind();
                 let why = refused.is_first.then_some(why);

@@ -13,7 +13,7 @@ use crate::files::ReadError;
 /// How much is read at once for many short events.
 pub(super) const READ_AHEAD: usize = 64 * 1024;
 
-/// What was read last, of which the next event may be a part.
+/// The last block that was read, which may contain the next event.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead {
     id: Option<FileId>,
@@ -22,13 +22,13 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Forgets what was read: the file may have another text there by now.
+    /// Drops the block, because the file may have changed.
     pub(super) fn forget(&mut self) {
         self.id = None;
     }
 
-    /// Appends what is in a file at `start`; how much that is, less than
-    /// `count` only if the file ends there.
+    /// Appends bytes of a file from `start`; returns how many: less than
+    /// `count` only at the end of the file.
     pub(super) fn read(
         &mut self,
         log: &LogFile,

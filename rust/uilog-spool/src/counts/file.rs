@@ -18,7 +18,7 @@ use crate::spool::Spool;
 const FORMAT: &str = "uilog-spool 1";
 /// What the names of a file end with that is not complete.
 const NEW_SUFFIX: &str = ".new";
-/// The longest file that is one of ours: a line for each of a great many
+/// The maximum size of a file of this kind: a line for each of very many
 /// segments.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Replaces line ends where everything is on one line.

@@ -59,7 +59,7 @@ const EVICTED: &str = "evicted.counts";
 
 const FORGOTTEN: &str = "forgotten.counts";
 
-/// The bytes from which on no more progress is appended.
+/// At this size no more progress is appended.
 const MAX_PROGRESS_BYTES: usize = 256 * 1024;
 
 /// What the sender remembers.
@@ -71,7 +71,7 @@ pub(crate) struct Sent {
     pub(crate) records: u64,
     /// Records that have been rejected.
     pub(crate) rejected: u64,
-    /// Those of them that are no longer kept.
+    /// How many of them have been deleted.
     pub(crate) rejected_dropped: u64,
     /// Damage that was found in reading.
     pub(crate) damage: Damage,
@@ -83,7 +83,7 @@ pub(crate) struct Sent {
     pub(crate) has_progress: bool,
 }
 
-/// Losses: records that were not accepted and are gone.
+/// Losses: records that were accepted and are gone, or were not accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     rejected: u64,

@@ -75,7 +75,7 @@ struct Part {
     /// Damage since the previous part.
     damage: Damage,
     is_record: bool,
-    /// Its writer has gone, and nothing is left in it.
+    /// Its writer has ended or left it, and no record remains in it.
     is_finished: bool,
 }
 
@@ -101,7 +101,7 @@ impl Batch {
 pub enum Verdict {
     /// It has everything.
     Accepted,
-    /// It has everything but these, which it will never take.
+    /// It has everything except these, which it will never accept.
     Rejected {
         /// Their indices in the batch.
         indices: Vec<usize>,
@@ -171,13 +171,13 @@ impl<F: Files> Sender<F> {
         }))
     }
 
-    /// Hands everything that waits to `deliver`, batch by batch, until nothing
-    /// is left or that wants to be asked again later. Returns whether nothing
-    /// is left.
+    /// Passes all waiting records to `deliver`, batch by batch, until none are
+    /// left or `deliver` returns that it wants to be called later. Returns
+    /// whether none are left.
     ///
     /// # Errors
     ///
-    /// As [`Sender::next_batch`] and [`Sender::accept`].
+    /// Like [`Sender::next_batch`] and [`Sender::accept`].
     pub fn flush(
         &mut self,
         max_records: usize,

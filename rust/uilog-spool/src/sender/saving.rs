@@ -82,8 +82,8 @@ impl<F: Files> Sender<F> {
         // Until that has worked nothing is appended, and so not removed either.
         self.saved_ms = None;
         self.sent.save(&self.spool)?;
-        // A power cut must not undo the count of losses while it keeps the
-        // removal of the records, or remove both files.
+        // After a power cut, the removal of the records must not be on the disk
+        // without the count of losses, and one of the two files must be there.
         let losses = self.sent.losses();
         let is_needed = self.spool.sync_policy() == SyncPolicy::Each
             || self.sent.has_progress

@@ -28,13 +28,13 @@ impl<F: Files> Sender<F> {
         self.reject(batch, &[], b"")
     }
 
-    /// The receiver has all of the batch but those with these indices, which
-    /// it will never take: they are kept aside, with the reason.
+    /// The receiver has the batch except the records with these indices, which
+    /// it will never accept: they are kept separately, with the reason.
     ///
     /// # Errors
     ///
-    /// As [`Sender::accept`]. A rejected record that cannot be kept is counted
-    /// as one that is no longer kept.
+    /// Like [`Sender::accept`]. A rejected record that cannot be kept is
+    /// counted as deleted.
     pub fn reject(
         &mut self,
         batch: Batch,

@@ -89,7 +89,8 @@ impl<F: Files> Sender<F> {
         batches
     }
 
-    /// The next records of a channel. If there are none, progress is not saved.
+    /// The next records of a channel. If there are none, progress is not
+    /// stored.
     fn take_batch(
         &mut self,
         channel: usize,
@@ -153,7 +154,8 @@ impl<F: Files> Sender<F> {
         }
     }
 
-    /// Takes records out of a segment; returns whether the batch is full.
+    /// Reads records from a segment into the batch; returns whether the batch
+    /// is full.
     fn take_from(
         &mut self,
         name: Name,

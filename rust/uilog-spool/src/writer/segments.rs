@@ -26,7 +26,8 @@ use crate::name::Name;
 use crate::segment::Reader;
 use crate::segment::Step;
 
-/// Segments of others that are looked at, the latest first.
+/// Maximum number of segments of other writers that are examined, the latest
+/// first.
 const MAX_ADOPTIONS: usize = 4;
 
 impl<F: Files> Writer<F> {
