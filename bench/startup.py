@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import re
 import resource
 import shutil
@@ -210,6 +211,78 @@ def _instructions(lab: Lab, report: Report) -> None:
             cells.append(millions(count))
             cells.append(millions(count - counts[NONE, other]))
         table.add(who, *cells)
+    _events(lab, report, script)
+
+
+# Where the part of events.py begins that looks at what hg does not log, and
+# what stands for it if it is cut off.
+WATCHING = "# Which of the functions below have been called"
+BLIND = """\
+_watching = set()
+_watched = ()
+_watchwaits = None
+
+
+def _nothing(*args):
+    pass
+
+
+_watch = _watchwork = _watchclone = _nothing
+_TOLD_BY = {}
+"""
+
+
+def _events(lab: Lab, report: Report, script: Path) -> None:
+    """what a command pays for options and events that hg does not have"""
+    whole, cut = _copy(lab, "whole"), _copy(lab, "cut")
+    events = cut / "hgext3rd" / "uilog" / "events.py"
+    before, mark, _after = events.read_text().partition(WATCHING)
+    assert mark
+    events.write_text(before + BLIND)
+    compileall.compile_dir(cut, quiet=2)
+    configured = {
+        "nothing": lab.hgrc(OURS),
+        "a script for commandfinish": lab.hgrc(OURS, commandfinish="true"),
+        "a file: sink for all events": _with_sink(lab),
+    }
+    table = report.table(
+        "What the events of uilog's own add to `hg id`, under valgrind without "
+        "garbage collection, million instructions",
+        "configured",
+        "all",
+        "without them",
+        "they add",
+    )
+    for what, hgrc in configured.items():
+        counts = [
+            count_instructions(lab, script, hgrc, {"PYTHONPATH": str(package)})
+            for package in (whole, cut)
+        ]
+        millions = [
+            f"{it / 1e6:.2f}" for it in (*counts, counts[0] - counts[1])
+        ]
+        table.add(what, *millions)
+    report.notes.append(
+        "Without them: with the part of events.py cut off that looks at what "
+        "hg does not log. The native module counts page faults and the like "
+        "all the same."
+    )
+
+
+def _copy(lab: Lab, name: str) -> Path:
+    """a directory for PYTHONPATH that has our package once more"""
+    package = next(HG.parent.parent.glob("lib/python*/site-packages/hgext3rd"))
+    directory = lab.directory / f"copy-{name}"
+    shutil.copytree(package, directory / package.name)
+    compileall.compile_dir(directory, quiet=2)
+    return directory
+
+
+def _with_sink(lab: Lab) -> Path:
+    hgrc = lab.directory / "sink.rc"
+    sink = f"[uilog]\nsink.all = file:{lab.directory}/all.jsonl\n"
+    hgrc.write_text(lab.hgrc(OURS).read_text() + sink)
+    return hgrc
 
 
 def _braked(lab: Lab, who: str, other: str, text: str) -> Path:

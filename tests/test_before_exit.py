@@ -17,7 +17,7 @@ from test_killed import namespace
 
 # So many commands in a row are each the only one of their container.
 CONTAINERS = {"yes": 30, "no": 10}
-# Where the queue says that hg waits for a delivery: `queue/layout.rs`, AWAITED_AT.
+# Where the queue says that hg waits for a delivery: AWAITED_AT in layout.rs.
 AWAITED_AT = 1008
 
 

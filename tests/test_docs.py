@@ -227,6 +227,67 @@ def test_each_setting_is_documented_with_its_default() -> None:
     assert not wrong
 
 
+SCHEMA_TYPES = {
+    "text": "string",
+    "integer": "integer",
+    "number": "number",
+    "float": "number",
+    "boolean": "boolean",
+    "null": "null",
+}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line[1:].rstrip("|").split("|")]
+
+
+def schema_types(cell: str, name: str) -> set[str]:
+    """The types in a cell such as "text, `holder_pid` integer"."""
+    own = re.search(rf"`{name}` (\w+)", cell)
+    words = [own[1]] if own else re.findall(r"\w+", re.sub(r"`.*", "", cell))
+    return {SCHEMA_TYPES[it] for it in words if it in SCHEMA_TYPES}
+
+
+def told_options() -> dict[tuple[str, str], set[str]]:
+    """Event, option and types of each in a table of docs/schema.md that has
+    options of uilog's."""
+    found: dict[tuple[str, str], set[str]] = {}
+    head: list[str] = []
+    for line in (ROOT / "docs" / "schema.md").read_text().splitlines():
+        if line.startswith("| option of "):
+            head = cells(line)
+            assert head[-1] == "source in hg", line
+        elif not line.startswith("|"):
+            head = []
+        elif head and not line.startswith("|---"):
+            row = cells(line)
+            events = re.findall(r"`(\w+)`", head[0])
+            if "event" in head:
+                of = re.findall(r"`(\w+)`", row[head.index("event")])
+                events = [it for it in events if it in of] or events
+            for name in re.findall(r"`(\w+)`", row[0]):
+                for event in events:
+                    found[event, name] = schema_types(row[1], name)
+    return found
+
+
+def test_each_option_is_documented_with_its_type() -> None:
+    told = told_options()
+    assert len(told) > 100 and all(told.values())
+    schema = json.loads((ROOT / "docs" / "schema-v1.json").read_text())
+    typed = {}
+    for rule in schema["allOf"]:
+        event = rule["if"]["properties"]["event"]["const"]
+        options = rule["then"]["properties"]["options"]["properties"]
+        for name, is_told in options.items():
+            types = is_told["type"]
+            typed[event, name] = set([types] if type(types) is str else types)
+    assert typed == told
+    text = docstring()
+    named = {it for event, name in told for it in (event, name)}
+    assert not {it for it in named if f"``{it}``" not in text}
+
+
 def docstring() -> str:
     text = ast.get_docstring(ast.parse(EXTENSION.read_text()))
     assert text is not None

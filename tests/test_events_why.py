@@ -383,6 +383,29 @@ def test_hooks_that_refuse_without_an_event_get_one(records: Records) -> None:
     assert found[2]["exception_type"] == "FileNotFoundError"
 
 
+def test_hooks_that_do_not_run_or_do_not_end_get_an_event(
+    records: Records,
+) -> None:
+    repository = records.home.unseen_repository()
+    # Its environment has the command line, which is longer than Linux takes.
+    long = [part for _ in range(2) for part in ("-X", "x" * 100_000)]
+    never = ("--config", "hooks.pre-status.never=true")
+    assert records.fails("status", *long, *never, cwd=repository).returncode
+    interrupting = "hooks.precommit.int=kill -INT $PPID; sleep 60"
+    assert commit(records, repository, interrupting).returncode == 255
+    started, ended = (it["options"] for it in records.all("hookrefused", 2))
+    assert (started["hook"], started["reason"]) == (
+        "pre-status.never",
+        "not-started",
+    )
+    assert started["exception_type"] == "OSError"
+    assert (ended["hook"], ended["reason"]) == ("precommit.int", "interrupted")
+    assert ended["exception_type"] == "KeyboardInterrupt"
+    assert started["vetoed"] is ended["vetoed"] is True
+    ends = [it["options"] for it in records.all("commandfinish", 2)]
+    assert [it["error_type"] for it in ends] == ["OSError", "SIGINT"]
+
+
 def test_untrusted_hooks_get_an_event(records: Records) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
@@ -459,6 +482,9 @@ def test_work_is_counted(records: Records) -> None:
             home.configure(f"[ui]\nssh = {ssh}\n")
             source = f"ssh://user@dummy/{repository}"
         home.hg("clone", "-q", *options, source, str(path))
+    sharing = ("extensions.share=", f"share.pool={home.path}/pool")
+    pool = [part for it in sharing for part in ("--config", it)]
+    home.hg("clone", "-q", *pool, str(repository), f"{other}-shared")
     clone = Path(f"{other}1--pull")
     for name in "ab":
         (repository / name).write_text("theirs\n")
@@ -470,12 +496,12 @@ def test_work_is_counted(records: Records) -> None:
     assert records.fails("merge", "-t", ":fail", cwd=clone).returncode == 1
     home.hg("update", "-qC", "0", cwd=clone)
     home.hg("update", "-qC", "0", cwd=clone)
-    ends = records.all("commandfinish", 12)
+    ends = records.all("commandfinish", 13)
     ends = [it["options"] for it in ends]
     named = [it for it in ends if it["canonical_command"] != "serve"]
     behaviors = [it.get("behavior") for it in named]
     assert behaviors == [
-        *(None, "clone-full", "clone-stream", "clone-local"),
+        *(None, "clone-full", "clone-stream", "clone-local", "clone-share"),
         *(None, "pull-some", "pull-nothing", None, None),
         *("update-some", "update-nothing"),
     ]
@@ -483,9 +509,9 @@ def test_work_is_counted(records: Records) -> None:
     assert (committed["changesets"], committed["files_changed"]) == (1, 1)
     assert (pulled["changesets"], pulled["files_changed"]) == (2, 2)
     assert pulled["files_updated"] == 2
-    assert (named[5]["changesets"], named[5]["files_changed"]) == (1, 2)
-    assert named[8]["files_unresolved"] == 2
-    assert (named[9]["files_updated"], named[9]["files_removed"]) == (1, 1)
+    assert (named[6]["changesets"], named[6]["files_changed"]) == (1, 2)
+    assert named[9]["files_unresolved"] == 2
+    assert (named[10]["files_updated"], named[10]["files_removed"]) == (1, 1)
 
 
 def test_what_a_person_does_is_told(records: Records) -> None:
@@ -521,6 +547,42 @@ def test_what_a_person_does_is_told(records: Records) -> None:
         assert isinstance(counted[name], int) and counted[name] >= 0
     until("the script", lambda: home.read("switches"))
     assert int(home.read("switches")) == counted["voluntary_context_switches"]
+
+
+def test_prompts_and_merge_tools_are_waits(records: Records) -> None:
+    home = records.home
+    repository = home.unseen_repository()
+    done = subprocess.run(
+        ["hg", "asks", "--config", "ui.interactive=yes"],
+        env=home.env,
+        input=b"yes\n",
+        capture_output=True,
+        timeout=processes.DEADLINE,
+    )
+    assert done.returncode == 0, done.stderr
+    off = ("--config", "extensions.uilog=!")
+    for text in ("one\n", "two\n"):
+        (repository / "a").write_text(text)
+        home.hg("commit", "-m", text, *off, cwd=repository)
+        home.hg("update", "-q", "0", *off, cwd=repository)
+    home.hg("update", "-q", "1", *off, cwd=repository)
+    tool = home.path / "tool"
+    tool.write_text("#!/bin/sh\nsleep 0.2\nexit $STATUS\n")
+    tool.chmod(0o755)
+    args = ("--config", f"merge-tools.w.executable={tool}")
+    args += ("--config", "merge-tools.w.premerge=no", "-t", "w")
+    merged = records.fails("merge", *args, cwd=repository, STATUS="0")
+    assert merged.returncode == 0, merged.stderr
+    prompt, merge = records.all("userwait", 2)
+    assert prompt["options"]["kind"] == "prompt"
+    assert merge["options"]["kind"] == "merge-tool"
+    assert prompt["options"]["outcome"] == merge["options"]["outcome"] == "done"
+    assert merge["duration"] >= 0.2
+    asked, ended = records.all("commandfinish", 2)
+    for wait, end in ((prompt, asked), (merge, ended)):
+        waited = end["options"]["waited_for_user"]
+        assert 0 < wait["duration"] <= waited + 0.001 < end["duration"]
+        assert wait["span_id"] == end["span_id"]
 
 
 def test_a_pager_is_two_waits(records: Records) -> None:

@@ -11,7 +11,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,7 @@ def start_refused(
 
 def test_a_wait_tells_who_held_the_lock(logged: Logged) -> None:
     logged.home.extension("holding", HOLDING)
+    logged.home.configure("[extensions]\nblackbox =\n")
     repository = logged.home.unseen_repository()
     holder = Holder(logged, repository)
     hg = start_refused(logged, repository)
@@ -167,6 +169,12 @@ def test_a_wait_tells_who_held_the_lock(logged: Logged) -> None:
     assert 0 < end["lock_held"] < end["duration"] - end["lock_wait"]
     assert 0 < held["options"]["lock_held"] < held["options"]["duration"]
     assert "lock_wait" not in held["options"]
+    # The blackbox has what the message says.
+    args = ("blackbox", "--event", "lockwait", "-T", "json")
+    (line,) = json.loads(logged.home.hg(*args, cwd=repository))
+    assert (line["lock"], line["outcome"]) == ("wlock", "got")
+    assert line["holder"] == options["holder"]
+    assert abs(line["duration"] - options["waited"]) < 0.01
 
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
@@ -196,6 +204,28 @@ def test_a_wait_in_vain_tells_how_it_ended(
     logged.home.hg("status", cwd=repository)
     holder.let_go()
     assert logged.options("lockwait") == []
+
+
+def test_a_lock_that_is_not_waited_for_is_told_if_it_is_needed(
+    logged: Logged,
+) -> None:
+    """With `ui.timeout = 0` a command fails at once, and says whose it is."""
+    logged.home.extension("holding", HOLDING)
+    repository = logged.home.unseen_repository()
+    holder = Holder(logged, repository)
+    (repository / "a").write_text("changed\n")
+    args = ("commit", "-mb", "--config", "ui.timeout=0")
+    hg = logged.start(*args, cwd=repository)
+    hg.communicate(timeout=processes.DEADLINE)
+    assert hg.returncode == 255
+    holder.let_go()
+    (wait,) = logged.options("lockwait")
+    assert (wait["lock"], wait["outcome"]) == ("wlock", "timeout")
+    assert wait["holder_pid"] == holder.hg.pid
+    assert wait["holder_command"] == "hold"
+    end = logged.end("commit")
+    assert end["error_type"] == "LockHeld"
+    assert 0 < end["lock_wait"] == wait["waited"] < end["duration"]
 
 
 def test_a_broken_lock_is_told(logged: Logged) -> None:
@@ -314,10 +344,46 @@ def serving(home: Home, repository: Path, *args: str) -> Iterator[str]:
         until("the server's end", lambda: processes.look(pid) is None)
 
 
-def test_a_push_by_http_is_counted_at_both_ends(logged: Logged) -> None:
+WSGI = """\
+import sys
+from wsgiref.simple_server import make_server
+
+from mercurial.hgweb import hgweb
+
+with make_server('127.0.0.1', 0, hgweb(sys.argv[1].encode())) as server:
+    print(server.server_port, flush=True)
+    server.serve_forever()
+"""
+
+
+@contextlib.contextmanager
+def serving_wsgi(home: Home, repository: Path) -> Iterator[str]:
+    """The URL of an hgweb in another web server than hg's."""
+    hg = home.run("sh", "-c", "command -v hg").strip()
+    python = Path(hg).parent / "python"
+    server = subprocess.Popen(
+        [python, "-c", WSGI, str(repository)],
+        env=home.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}/"
+    finally:
+        server.terminate()
+        server.communicate(timeout=processes.DEADLINE)
+
+
+@pytest.mark.parametrize("serve", [serving, serving_wsgi])
+def test_a_push_by_http_is_counted_at_both_ends(
+    logged: Logged,
+    serve: Callable[[Home, Path], AbstractContextManager[str]],
+) -> None:
     home = logged.home
     repository, clone = clone_with_a_megabyte(home)
-    with serving(home, repository) as url:
+    with serve(home, repository) as url:
         home.hg("push", "-q", url, cwd=clone)
         (closed,) = logged.options("peerclose")
         served = pairs_of(logged)
@@ -373,6 +439,7 @@ def test_a_clone_bundle_is_told(logged: Logged) -> None:
     (closed,) = logged.options("peerclose")
     assert closed["clone_bundle"] is True
     assert "stream" not in closed
+    assert logged.end("clone")["behavior"] == "clone-bundle"
 
 
 def test_a_request_that_fails_is_told(logged: Logged) -> None:

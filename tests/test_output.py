@@ -1,5 +1,8 @@
-"""The output of hg and uilog, and the processes that hold it open: a reader of
-the output waits for no process of uilog's, and finds no text of uilog's in it."""
+"""The output of hg and uilog, and the processes that hold it open.
+
+A reader of the output waits for no process of uilog's, and finds no text of
+uilog's in it.
+"""
 
 from __future__ import annotations
 

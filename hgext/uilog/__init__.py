@@ -155,7 +155,8 @@ it logs the command's end. Each closed connection is logged as an event
 (``closed``, ``timeout``, ``cut``, ``killed``, ``interrupted``,
 ``foreign-fork``), ``leaked`` and ``exit_code``, and with ``bytes_sent``,
 ``bytes_received``, ``roundtrips``, ``wire_time``, ``wire_commands``,
-``connected``, ``stream`` and ``clone_bundle``.
+``connected``, ``stream``, ``clone_bundle`` and, with ``--debug``,
+``opened_at``.
 
 Blackbox
 ========

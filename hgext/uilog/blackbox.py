@@ -4,10 +4,10 @@
 # GNU General Public License version 2 or any later version.
 """writing hg's log files without hg noticing
 
-Replaces the loggers of the stock blackbox extension and of
-``mercurial.loggingutil``: gets the facts for a line from hg, passes them to
-the native module, and with --debug shows errors in hg's own words. Defines
-the options of `hg blackbox`, which `history` implements.
+Passes events to the loggers that are not uilog's. Replaces those of the stock
+blackbox extension and of ``mercurial.loggingutil``: gets the facts for a line
+from hg, passes them to the native module, and with --debug shows errors in hg's
+own words. Defines the options of `hg blackbox`, which `history` implements.
 """
 
 from __future__ import annotations
@@ -20,18 +20,29 @@ from mercurial import (
     extensions,
     loggingutil,
     posix,
+    pycompat,
     ui as uimod,
 )
 from mercurial.i18n import _
 from mercurial.utils import dateutil, procutil, stringutil
 
-from . import _native, cause, find, off, part, wrap
+from . import (
+    LOGGER,
+    STOCK as LOGTOPROCESS,
+    _native,
+    cause,
+    events,
+    find,
+    off,
+    part,
+    wrap,
+)
 
 # The stock extension, and the names of its logger and its file.
 STOCK = b'blackbox'
 FILE = b'blackbox.log'
 
-# Where a ui keeps what its configuration says.
+# A ui's attribute with its cached configuration.
 _SETTINGS = '_uilogblackbox'
 
 # hg's own functions; they are only called if tests have replaced them.
@@ -292,6 +303,51 @@ class Logger:
         if shown is not None:
             ui.write_err(shown)
         return refused is None
+
+
+def wanting(ui, native, event, isinblackbox):
+    """the loggers but ours that want an event, as `pass_on` takes them"""
+    others = []
+    for name, logger in ui._loggers.items():
+        # The stock extension's would run each script again.
+        if logger is native or name == LOGTOPROCESS:
+            continue
+        if type(logger) is proxylogger:
+            logger = logger.logger
+            if logger is None:
+                continue
+        isours = type(logger) is Logger
+        try:
+            if isours:
+                wants = not isinblackbox and event in logger.file
+            else:
+                wants = logger.tracked(event)
+            if wants:
+                others.append((name, logger, isours))
+        except Exception as err:
+            events.foreignfault(ui, name, event, err)
+    return others
+
+
+def pass_on(others, ui, native, event, msg, opts):
+    """pass an event to other loggers: names, loggers, whether they are ours
+
+    As in stock hg, what a logger logs itself reaches no other logger; it does
+    reach ours, which cannot log in turn.
+    """
+    loggers = ui._loggers
+    ui._loggers = {LOGGER: native}
+    try:
+        for name, logger, isours in others:
+            try:
+                if isours:
+                    logger.log(ui, event, msg)
+                else:
+                    logger.log(ui, event, msg, pycompat.byteskwargs(opts))
+            except Exception as err:
+                events.foreignfault(ui, name, event, err)
+    finally:
+        ui._loggers = loggers
 
 
 def _unless(function, own):

@@ -7,7 +7,8 @@
 Evaluated before any other part of uilog is loaded, above all the native
 module, because that may be broken. So this module must not import any of
 them, and of Mercurial only what every command has loaded anyway. It is loaded
-only if the variable or the item is set.
+only if the variable or the item is set, or for rare cases that `events` leaves
+to it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from . import (
     BRAKE_SECTION as SECTION,
     BRAKE_VARIABLE,
     CHG_VARIABLE,
+    LOGGER,
+    STOCK,
 )
 
 VARIABLE = BRAKE_VARIABLE.encode()
@@ -61,6 +64,36 @@ def _causeof(ui):
         source = ui.configsource(SECTION, ITEM)
         return b'%s.%s = %s (%s)' % (SECTION, ITEM, value, source)
     return None
+
+
+def note(ui, event, depth, offdepths):
+    """remember of a command that begins switched off, at this depth, that it
+    did"""
+    if event == b'command' and cause(ui) is not None:
+        offdepths.add(depth)
+    elif event == b'commandfinish':
+        offdepths.discard(depth)
+
+
+def logunseen(orig, ui, event, msgfmt, msgargs, opts):
+    """let everybody but uilog have an event"""
+    logger = ui._loggers.pop(LOGGER)
+    try:
+        return orig(ui, event, msgfmt, *msgargs, **opts)
+    finally:
+        ui._loggers[LOGGER] = logger
+
+
+def ofserver(ui, items, scripts):
+    """the items of both sections that are those of a chg server
+
+    chg gives the server that it starts the options of the command that it was
+    called for: they are for that command alone.
+    """
+    return [
+        [it for it in pairs if ui.configsource(section, it[0]) != b'--config']
+        for section, pairs in ((SECTION, items), (STOCK, scripts))
+    ]
 
 
 def variableproblem():

@@ -22,13 +22,13 @@ import signal
 import struct
 import sys
 import threading
-import traceback
+import traceback as tracebacks
 
 from mercurial import encoding, error, pycompat
 from mercurial.i18n import _
 from mercurial.utils import stringutil
 
-from . import events, find, off, part, tryto
+from . import LOGGER, _native, events, find, off, part, tryto
 
 # Maximum length of a text, in bytes.
 MAX_TEXT = 4096
@@ -60,9 +60,17 @@ _HEADER = struct.Struct('>HHh')
 _MAX_REPORT = 4096
 
 
-def notice(native):
-    """store a description of the exception that hg is about to show"""
+def traceback(orig, ui, *args, **kwargs):
+    """ui.traceback, which hg calls with each exception before it shows it"""
+    tryto(_notice, ui)
+    return orig(ui, *args, **kwargs)
+
+
+def _notice(ui):
+    native = ui._loggers.get(LOGGER)
     exc = sys.exc_info()[1]
+    if type(native) is not _native.Logger or exc is None:
+        return
     frame = sys._getframe(1)
     for _count in range(_MAX_BETWEEN):
         if frame.f_back is None:
@@ -128,7 +136,7 @@ def ofexception(opts):
     exc = sys.exc_info()[1]
     if exc is None:
         return {}
-    lines = traceback.format_exception(type(exc), exc, exc.__traceback__)
+    lines = tracebacks.format_exception(type(exc), exc, exc.__traceback__)
     stack = ''.join(lines)
     stack = encoding.strtolocal(stack)
     if len(stack) > MAX_STACK:

@@ -4,8 +4,8 @@
 # GNU General Public License version 2 or any later version.
 """waits for hg's locks, their holders, and broken locks
 
-Loaded when a lock is found held for the first time. `events` counts how long
-this process holds locks itself.
+Loaded when a lock is found held for the first time. For how long this process
+holds locks itself, the native module counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import types
 from mercurial import error, lock as lockmod, util
 
 from . import _native, tryto
-from .events import addcost
 
 # Maximum number of calls between hg's trylock and here.
 MAX_CALLS = 8
@@ -57,7 +56,7 @@ class Wait:
     def end(self, outcome):
         waited = util.timer() - self.began
         self.endphase()
-        addcost('lock_wait', waited)
+        _native.add_cost('lock_wait', waited)
         # The holder that was seen most often has held it longest.
         holder, facts = b'', {}
         if self.holders:
@@ -125,8 +124,7 @@ def _note(lock, locker, holder, isdead):
         if isdead:
             _tellbroken(asked, locker)
         return
-    # Attempts without waiting are not logged: hg only tries a free lock.
-    if asked['timeout'] <= 0:
+    if asked['timeout'] <= 0 and not _isneeded():
         return
     thread = threading.get_ident()
     wait = _waits.get(thread)
@@ -151,6 +149,26 @@ def _asked(lock):
     return None
 
 
+def _isneeded():
+    """whether the command fails without the lock, though it does not wait
+
+    `ui.timeout = 0` is one thing, another is a command that takes a lock only
+    if it is free (`hg status`): hg asks for both with no time to wait.
+    """
+    frame: types.FrameType | None = sys._getframe(3)
+    for _call in range(MAX_CALLS):
+        if frame is None:
+            break
+        # hg: localrepository._lock
+        if (
+            frame.f_code.co_name == '_lock'
+            and frame.f_globals.get('__name__') == 'mercurial.localrepo'
+        ):
+            return bool(frame.f_locals.get('wait'))
+        frame = frame.f_back
+    return False
+
+
 def _tellbroken(asked, locker):
     facts = _facts(locker)
     asked['ui'].log(
@@ -163,13 +181,13 @@ def _tellbroken(asked, locker):
     )
 
 
-def get(args, lock, began):
-    """note that a lock has been taken; it was first tried at that time"""
+def get(args, lock, waited):
+    """note that a lock has been got, so many seconds after it was asked for"""
     wait = _waits.pop(threading.get_ident(), None)
     if wait is None and lock.delay:
         # The lock file was always gone when hg read it.
         wait = Wait(args[0], lock.f)
-        wait.began = began
+        wait.began -= waited
     if wait is not None:
         wait.end(b'got')
 

@@ -21,8 +21,16 @@ from . import _native, tryto
 MAX_EXTENSIONS = 200
 
 
+# Which process has told what it is: a forked one has a session of its own.
+_told = 0
+
+
 def tell(ui):
-    """log the event"""
+    """log the event, once"""
+    global _told
+    if _told == os.getpid():
+        return
+    _told = os.getpid()
     opts = {
         'hg_version': util.version(),
         'python_version': b'%d.%d.%d' % sys.version_info[:3],

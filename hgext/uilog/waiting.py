@@ -82,6 +82,12 @@ class section:
         _tell(self._ui, self._kind, waited, duration=waited, outcome=outcome)
 
 
+def timed(orig, ui, key, /, *args, **kwargs):
+    """a section in which hg waits for a program; that may be a person"""
+    inner = orig(ui, key, *args, **kwargs)
+    return section(ui, key, inner) if key in KINDS else inner
+
+
 def _note(waited):
     waits = _own().setdefault(threading.get_ident(), [])
     waits.append((util.timer(), waited))

@@ -114,28 +114,16 @@ class Traffic:
             'wire_time': self.time,
         }
         for option, value in opts.items():
-            events.addcost(option, value)
-        for command, (count, seconds) in self.commands.items():
-            events.addcost((command, 0), count)
-            events.addcost((command, 1), seconds)
+            _native.add_cost(option, value)
         if self.commands:
-            opts['wire_commands'] = text(self.commands)
+            commands = [(name, *it) for name, it in self.commands.items()]
+            opts['wire_commands'] = _native.add_wire_commands(commands)
         if self.isstream:
             opts['stream'] = True
         if self.isclonebundle:
             opts['clone_bundle'] = True
         opts['connected'] = util.timer() - self.began
         return opts
-
-
-def text(commands):
-    """wire commands, how often they were sent, and how many seconds hg has
-    waited for them, the longest time first"""
-    ordered = sorted(commands.items(), key=lambda it: (-it[1][1], it[0]))
-    return b' '.join(
-        b'%s=%d:%.3f' % (command, count, seconds)
-        for command, (count, seconds) in ordered
-    )
 
 
 def iswanted(ui):

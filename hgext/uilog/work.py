@@ -45,8 +45,17 @@ def _add(name, number):
     counts[name] = counts.get(name, 0) + number
 
 
-def watch(repo, tr):
+def transaction(orig, repo, *args, **kwargs):
     """count what a transaction adds, if it succeeds"""
+    tr = orig(repo, *args, **kwargs)
+    tryto(_watch, repo, tr)
+    return tr
+
+
+def _watch(repo, tr):
+    # hg: how many transactions of the same name are nested
+    if tr._count != 1:
+        return
     repo = weakref.ref(repo.unfiltered())
     added: dict = {}
 

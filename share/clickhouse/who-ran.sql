@@ -10,7 +10,18 @@ WITH commands AS (
             SpanAttributes['vcs.repository.name'],
             splitByChar('/', SpanAttributes['hg.repository.root'])[-1]
         ) AS repository,
-        SpanAttributes['process.command_args'] AS command_line,
+        SpanAttributes['process.command_args'] AS words,
+        -- The Collector writes a list of texts, rotel one of typed values.
+        arrayStringConcat(
+            if(startsWith(words, '['),
+                JSONExtract(words, 'Array(String)'),
+                arrayMap(
+                    word -> JSONExtractString(word, 'stringValue'),
+                    JSONExtractArrayRaw(words, 'values')
+                )
+            ),
+            ' '
+        ) AS command_line,
         SpanAttributes['process.exit.code'] AS exit_status,
         TraceId AS trace
     FROM otel_traces

@@ -6,11 +6,18 @@ Must not know the queries.
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from chdb import session
+from collector import Rotel
+from conftest import until
 
 ATTRIBUTES = "Map(LowCardinality(String), String)"
 # What both collectors have. Codecs and indexes make queries faster, and change
@@ -31,7 +38,18 @@ TRACES = f"""
     SpanAttributes {ATTRIBUTES},
     Duration UInt64,
     StatusCode LowCardinality(String),
-    StatusMessage String
+    StatusMessage String,
+    Events Nested (
+        Timestamp DateTime64(9),
+        Name LowCardinality(String),
+        Attributes {ATTRIBUTES}
+    ),
+    Links Nested (
+        TraceId String,
+        SpanId String,
+        TraceState String,
+        Attributes {ATTRIBUTES}
+    )
 """
 LOGS = f"""
     Timestamp DateTime64(9),
@@ -79,8 +97,32 @@ class ClickHouse:
         text = self._run(sql, **parameters)
         return [json.loads(line) for line in text.splitlines()]
 
+    def count(self) -> int:
+        """How many spans and log records there are."""
+        sql = "SELECT count() AS n FROM"
+        tables = ("otel_traces", "otel_logs")
+        return sum(int(self.ask(f"{sql} {it}")[0]["n"]) for it in tables)
+
+    def insert_binary(self, query: str, path: Path) -> None:
+        """Runs a query whose rows are in a file: INSERT INTO TABLE (COLUMNS)
+        FORMAT RowBinary."""
+        head, _, rest = query.partition("(")
+        names, _, form = rest.partition(")")
+        assert form.strip() == "FORMAT RowBinary", query
+        table = head.split()[-1]
+        described = self.ask(f"DESCRIBE TABLE {table}")
+        types = {it["name"]: it["type"] for it in described}
+        columns = [it.strip(" `") for it in names.split(",")]
+        structure = ", ".join(f"`{it}` {types[it]}" for it in columns)
+        quoted = structure.replace("'", "\\'")
+        self._run(
+            f"INSERT INTO {table} ({names}) "
+            f"SELECT * FROM file('{path}', 'RowBinary', '{quoted}')"
+        )
+
     def insert(self, requests: Iterable[str]) -> None:
-        """Adds what requests in OTLP's JSON hold, each a line."""
+        """Adds what requests in OTLP's JSON hold, each a line, as the Collector
+        does."""
         traces, logs = [], []
         for line in requests:
             request = json.loads(line)
@@ -97,6 +139,92 @@ class ClickHouse:
             if rows:
                 text = "\n".join(map(json.dumps, rows))
                 self._run(f"INSERT INTO {table} FORMAT JSONEachRow {text}")
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Takes what is to be inserted by HTTP, and keeps it in files."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Inserting)
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        self.inserts: list[tuple[str, Path]] = []
+        self._directory = directory
+        self._lock = threading.Lock()
+        directory.mkdir()
+        self._thread = threading.Thread(target=self.serve_forever)
+        self._thread.start()
+
+    def keep(self, query: str, body: bytes) -> None:
+        # rotel sends spans and log records at the same time.
+        with self._lock:
+            path = self._directory / f"{len(self.inserts)}.bin"
+            path.write_bytes(body)
+            self.inserts.append((query, path))
+
+    def stop(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class Inserting(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        (query,) = urllib.parse.parse_qs(url.query)["query"]
+        self.server.keep(query, self._body())
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length")
+        if length is not None:
+            return self.rfile.read(int(length))
+        body = b""
+        while True:
+            size = int(self.rfile.readline(), 16)
+            body += self.rfile.read(size)
+            self.rfile.readline()
+            if size == 0:
+                return body
+
+    def log_message(self, *arguments: object) -> None:
+        """Nobody wants to read it."""
+
+
+def insert_by_rotel(
+    engine: ClickHouse, requests: list[str], count: int, directory: Path
+) -> None:
+    """Sends requests in OTLP's JSON to rotel, and has the engine insert what
+    rotel makes of them: so many spans and log records."""
+    server = Server(directory / "inserts")
+    rotel = Rotel(directory / "rotel", server.url, kind="clickhouse")
+    done = 0
+
+    def has_all() -> bool:
+        nonlocal done
+        while done < len(server.inserts):
+            engine.insert_binary(*server.inserts[done])
+            done += 1
+        return engine.count() == count
+
+    try:
+        rotel.start()
+        for line in requests:
+            kind = "logs" if line.startswith('{"resourceLogs"') else "traces"
+            request = urllib.request.Request(
+                f"{rotel.url}/v1/{kind}",
+                line.encode(),
+                {"Content-Type": "application/json"},
+            )
+            urllib.request.urlopen(request).close()
+        until("all rows", has_all)
+    finally:
+        rotel.stop()
+        server.stop()
 
 
 def parts(

@@ -48,9 +48,16 @@ class Rotel:
     """The collector: it may be stopped and started again, on one port."""
 
     def __init__(
-        self, directory: Path, exporter: str | None, *, core: int | None = None
+        self,
+        directory: Path,
+        exporter: str | None,
+        *,
+        core: int | None = None,
+        kind: str = "otlp",
     ) -> None:
-        """Exports to this URL, or nowhere; runs on this processor, or any."""
+        """Exports to this URL, or nowhere; runs on this processor, or any. At
+        the URL is a collector or, by the kind, a `clickhouse`."""
+        self._kind = kind
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._exporter = exporter
@@ -83,6 +90,12 @@ class Rotel:
         ]
         if self._exporter is None:
             argv += ["--exporter", "blackhole"]
+        elif self._kind == "clickhouse":
+            argv += [
+                *("--exporter", "clickhouse"),
+                *("--clickhouse-exporter-endpoint", self._exporter),
+                *("--clickhouse-exporter-compression", "none"),
+            ]
         else:
             argv += [
                 *("--exporter", "otlp"),

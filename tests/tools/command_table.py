@@ -1,4 +1,4 @@
-"""The commands of a Mercurial as rust/uilog-event/src/command/commands.txt has them.
+"""The commands of a Mercurial, as commands.txt of uilog-event has them.
 
 Prints that file when it is run by the Python of the Mercurial that it is for:
 `.venv/bin/python tests/tools/command_table.py`.
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 HEAD = """\
-# The commands of Mercurial 7.2.4, among them all of earlier versions from 6.3 on,
-# and, with a + before them, those of its bundled extensions. The one that stands
-# for `*` are the options that every command has. A line has names, a colon, then
-# the options as SHORT,LONG or LONG, with = behind it if a value follows. Written
-# by tests/tools/command_table.py, which a test compares it with. uilog-redact
-# reads it as well."""
+# The commands of Mercurial 7.2.4, among them all of earlier versions from 6.3
+# on, and, with a + before them, those of its bundled extensions. The one that
+# stands for `*` are the options that every command has. A line has names, a
+# colon, then the options as SHORT,LONG or LONG, with = behind it if a value
+# follows. Written by tests/tools/command_table.py, which a test compares it
+# with. uilog-redact reads it as well."""
 
 
 def _option(option: tuple[Any, ...]) -> str:

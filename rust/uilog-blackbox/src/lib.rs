@@ -19,6 +19,7 @@ pub mod glob;
 mod hits;
 pub mod line;
 pub mod message;
+mod own;
 pub mod parents;
 pub mod query;
 pub mod reader;

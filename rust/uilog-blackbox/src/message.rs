@@ -7,6 +7,8 @@
 
 use memchr::memmem;
 
+use crate::own;
+
 /// rhg marks its messages so.
 const RHG: &[u8] = b"(rust) ";
 
@@ -42,6 +44,8 @@ pub struct Facts<'a> {
     pub return_code: Option<i64>,
     /// Seconds.
     pub duration: Option<f64>,
+    /// What else an event of uilog's own says, by the names of its options.
+    pub options: Vec<(&'static str, &'a [u8])>,
 }
 
 /// The beginnings of messages that only identify their event. hg: tags,
@@ -113,7 +117,7 @@ pub(crate) fn needles(event: &[u8]) -> Vec<Vec<u8>> {
         b"incoming" => &[INCOMING],
         b"histedit" => &[ACTIONS],
         b"tagscache" => &[LOOKUPS],
-        _ => &[],
+        _ => own::wording(event),
     };
     let named = [b"[", event, b"]"].concat();
     let beginnings = BEGINNINGS.iter().filter(|(_, name)| *name == event);
@@ -137,6 +141,9 @@ fn inferred(message: &[u8]) -> Facts<'_> {
         .find(|(beginning, _)| message.starts_with(beginning));
     if let Some((_, event)) = begins {
         return of(event);
+    }
+    if let Some(facts) = own::facts(message) {
+        return facts;
     }
     let timed = |event, before: &[u8]| {
         let duration = ending_duration(message, before, SECONDS);
@@ -217,6 +224,7 @@ fn command_finish(message: &[u8]) -> Option<Facts<'_>> {
         command: Some(command),
         return_code,
         duration: Some(duration),
+        ..Facts::default()
     })
 }
 
@@ -287,6 +295,7 @@ mod tests {
             command: Some(b"commit -m 'a\nb exited 3'"),
             return_code: Some(255),
             duration: Some(12.5),
+            ..Facts::default()
         };
         assert_eq!(facts(message, None), expected);
         let code = |message| facts(message, None).return_code;

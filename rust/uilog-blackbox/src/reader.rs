@@ -95,6 +95,8 @@ pub struct Entry {
     pub return_code: Option<i64>,
     /// Seconds.
     pub duration: Option<f64>,
+    /// What else an event of uilog's own says, by the names of its options.
+    pub options: Vec<(&'static str, Vec<u8>)>,
     /// The message with its continuation lines and without its last newline.
     pub message: Vec<u8>,
     /// Whether a write was torn here.
@@ -695,6 +697,11 @@ impl Entry {
             command: facts.command.map(own),
             return_code: facts.return_code,
             duration: facts.duration,
+            options: facts
+                .options
+                .iter()
+                .map(|(name, value)| (*name, value.to_vec()))
+                .collect(),
             message: own(event.message),
             is_damaged: event.is_damaged,
             path: path.to_owned(),

@@ -23,11 +23,11 @@ pub struct Settings {
     pub maxfiles: i64,
     /// How lines look.
     pub style: Style,
-    /// Each line goes to standard error as well.
+    /// Each line is also written to standard error.
     pub is_shown: bool,
     /// A line says whether the working directory has changes.
     pub tells_dirty: bool,
-    /// What stands in for the clock.
+    /// Replaces the clock.
     pub date: Option<Timestamp>,
     /// What makes no sense: names, and why.
     pub problems: Vec<(&'static str, String)>,

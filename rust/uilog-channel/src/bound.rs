@@ -45,9 +45,9 @@ fn identities(value: &impl Descriptors) -> [Option<Identity>; 2] {
     })
 }
 
-/// An object whose descriptor numbers may belong to other files: in a forked
-/// child, where they are closed already, and if other code has closed them.
-/// Then it is not dropped.
+/// An object with descriptors that must not be closed if their numbers may
+/// belong to other files by now: in a forked child, which has closed them
+/// already, and if other code has closed them.
 #[derive(Debug)]
 pub struct Bound<T: Descriptors> {
     owner: u32,

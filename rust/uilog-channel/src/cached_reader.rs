@@ -57,7 +57,8 @@ impl CachedReader {
     /// will be read, and have not ended.
     pub fn keep_open_commands(&mut self) {
         let before = self.queue.low();
-        // Unreadable frames are not kept; they are counted if they are needed.
+        // Unreadable frames are skipped here; they are counted when they are
+        // needed.
         let Ok(mut open) = self.queue.open_command() else {
             return;
         };

@@ -284,7 +284,7 @@ pub enum Moment {
     /// A command begins: there is nothing to be delivered yet, but there will
     /// be if this process is killed.
     Begins {
-        /// By what the caller knows the command.
+        /// The caller's identifier of the command.
         id: u64,
         /// When, in microseconds of the monotonic clock.
         began: u64,
@@ -293,7 +293,7 @@ pub enum Moment {
     },
     /// A command ends with this event.
     Ends {
-        /// By what the caller knows the command.
+        /// The caller's identifier of the command.
         id: u64,
     },
 }

@@ -21,7 +21,7 @@ use crate::page;
 use crate::places::Choice;
 use crate::queue::Page;
 
-/// Names of a directory that are looked at.
+/// Maximum number of names read from a directory.
 const MAX_NAMES: usize = 1 << 16;
 
 /// The page of a command's dispatcher.
@@ -54,10 +54,11 @@ pub struct Counts {
     pub is_dead: bool,
 }
 
-/// The pages that say that something is left, of commands whose journal is that
-/// of this environment, a block; with `is_all`, also of others whose runtime
-/// directory is the same. If it is the environment of a script, then not the page of the dispatcher that runs it, which
-/// cannot end before.
+/// The pages that report lost events of commands whose journal is that of this
+/// environment, which is a block; with `is_all`, also of other commands with
+/// the same runtime directory. In the environment of a script, the page of the
+/// dispatcher that runs the script is left out, since that dispatcher cannot
+/// end before the script.
 pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
     let choice = Choice::of(environment);
     let prefix = format!("{}{}-", page::PREFIX, choice.key());

@@ -73,16 +73,16 @@ const MAX_PAGES: usize = 1024;
 /// A directory that is smaller has hardly more entries: listing it would cost
 /// each command more than it is worth. Some never become smaller again.
 const FEW_PAGES_BYTES: i64 = 128 * 1024;
-/// How many of them are looked at to see whether any dispatcher has begun.
+/// How many of them are sampled to see whether any dispatcher has begun.
 const SAMPLE: usize = 32;
 
-/// Where what a reader's program writes to its standard output or error goes:
-/// far behind the counters.
+/// The offset to which a reader's program writes its standard output and error,
+/// far after the counters.
 const STRAY_OUTPUT_AT: u64 = 1 << 20;
 
 /// How long a dispatcher waits for the one before it to end.
 const TURN_BOUND: Duration = Duration::from_secs(15);
-/// How often it looks.
+/// The interval of these checks.
 const TURN_STEP: Duration = Duration::from_millis(2);
 
 /// How long a dispatcher without an hg waits for the maker of its page. A
@@ -110,7 +110,7 @@ pub enum PageError {
     NoPlace(String),
 }
 
-/// Makes the page of an empty queue whose frames are elsewhere.
+/// Creates the page of an empty queue whose frames are in another file.
 pub fn make(
     environment: &[u8],
     session: SessionId,
@@ -280,7 +280,8 @@ pub fn remove(page: &File, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The directory of a page, if that is ours alone, and the page's name.
+/// The directory of a page, if only this user can change it, and the page's
+/// name.
 fn open_beside(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
     let parts = || {
         let dir = path.parent()?;

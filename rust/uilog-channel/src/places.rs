@@ -26,8 +26,8 @@ const DIRECTORY: &str = "uilog";
 /// could hang. Other values are ignored.
 const RUNTIME_ROOTS: [&str; 4] = ["/run", "/var/run", "/dev/shm", "/tmp"];
 
-/// Directories for everybody. The second is for systems whose root is not on a
-/// local file system.
+/// Directories in which every user may create files. The second is for systems
+/// whose root is not on a local file system.
 const EVERYBODYS: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// What an environment chooses.
@@ -122,7 +122,7 @@ impl Choice {
     }
 }
 
-/// FNV-1a: not against anybody, but the same in every version.
+/// FNV-1a: it resists no attacker, but is the same in every version.
 pub(crate) fn key_of(bytes: &[u8]) -> String {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;

@@ -23,12 +23,12 @@ use crate::agent_address;
 
 /// The file's name. It means the same in every version.
 const NAME: &str = "reserved";
-/// How much memory one byte of the file stands for: more than the queue of a
-/// command with few events takes.
+/// How much memory one byte of the file represents: more than the queue of a
+/// command with few events needs.
 pub const UNIT_BYTES: u64 = 16 * 1024;
 /// Bytes of one unit of `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
-/// Queues that are looked at to know what they take.
+/// Maximum number of queues that are measured.
 const MAX_QUEUES: usize = 64 * 1024;
 /// Of the file system, which others use as well, this part is left to them ...
 const SPARE_PART: u64 = 8;
@@ -38,7 +38,7 @@ const MAX_SPARE_BYTES: u64 = 64 << 20;
 /// Why memory has not been reserved.
 #[derive(Debug)]
 pub enum Refused {
-    /// The user's queues take as much as they may.
+    /// The user's queues have reached their limit.
     Bound(u64),
     /// Others need what the file system still has, or it has nothing.
     System(io::Error),
@@ -57,12 +57,13 @@ impl std::fmt::Display for Refused {
     }
 }
 
-/// Reserves memory for a queue in a runtime directory, where all queues may
-/// take `max_bytes`; how much, which is at least as much as was asked for.
+/// Reserves memory for a queue in a runtime directory, in which all queues
+/// together may have `max_bytes`. Returns the reserved size, which is at least
+/// the requested one.
 ///
 /// # Errors
 ///
-/// There is not so much.
+/// Not enough memory is free.
 pub fn reserve(
     dir: &OwnDir,
     bytes: u64,
@@ -110,8 +111,8 @@ pub fn reserved(dir: &OwnDir) -> u64 {
     u64::try_from(size).unwrap_or(0).saturating_mul(UNIT_BYTES)
 }
 
-/// Measures what the queues in a directory take, so that unused memory can be
-/// reserved again; returns the sum.
+/// Measures the queues in a directory, so that unused memory can be reserved
+/// again; returns the sum.
 ///
 /// # Errors
 ///

@@ -30,7 +30,8 @@ use crate::queue::Reader;
 use crate::status;
 use crate::status::Clock;
 
-/// Names in a directory that are looked at: many times what there ought to be.
+/// Maximum number of names read from a directory: many times the expected
+/// number.
 const MAX_NAMES: usize = 64 * 1024;
 
 /// After so many seconds, a queue without a reader is abandoned.
@@ -64,7 +65,7 @@ pub struct RecordQueue {
     pub done: u64,
     /// Records lost, once for each sink.
     pub lost: u64,
-    /// Memory that it takes.
+    /// Its memory.
     pub bytes: u64,
 }
 
@@ -120,7 +121,7 @@ impl Overview {
         self.agents.is_empty() && self.queues.is_empty()
     }
 
-    /// Whether there is a problem that a user should know.
+    /// Whether there is a problem that the user should know about.
     pub fn is_troubled(&self) -> bool {
         self.agents.iter().any(|it| it.is_stopped)
             || self.queues.iter().any(RecordQueue::is_abandoned)

@@ -30,7 +30,7 @@ pub fn append(failure: &Failure, environment: &[u8]) -> bool {
     journal.is_none_or(|journal| journal.append(failure).is_ok())
 }
 
-/// The thread, as the loop sees it that must not wait for it.
+/// The thread's handle for the event loop, which must not wait for the thread.
 pub struct Reporter {
     append: Append,
     shared: Arc<Shared>,
@@ -80,7 +80,7 @@ impl Reporter {
         }
     }
 
-    /// Passes on a failure, whose losses have been counted.
+    /// Passes a failure to the thread. Its losses have been counted already.
     pub fn report(&mut self, failure: Failure, environment: &Arc<[u8]>) {
         let mut state = self.shared.lock();
         let is_full = state.waiting.len() >= MAX_WAITING;
@@ -133,7 +133,7 @@ impl Reporter {
 }
 
 impl Drop for Reporter {
-    /// The thread tries once more; nothing waits for it.
+    /// The thread tries once more; this process does not wait for it.
     fn drop(&mut self) {
         self.shared.lock().is_over = true;
         self.shared.changed.notify_all();
@@ -175,7 +175,7 @@ impl Shared {
             state = self.lock();
             state.is_busy = false;
             if !is_told && !state.is_last && !state.is_over {
-                // The system may have had no descriptor to give.
+                // The system may have had no free descriptor.
                 state.waiting.push_front(entry);
                 let until =
                     |state: &mut State| !state.is_last && !state.is_over;

@@ -25,7 +25,7 @@ use crate::queue::Reader;
 use crate::wire::Open;
 use crate::wire::is_readable;
 
-/// Descriptors of a process that are looked at.
+/// Maximum number of a process's descriptors that are examined.
 const MAX_DESCRIPTORS: usize = 4096;
 /// Bytes of a command's name at most.
 const MAX_NAME_BYTES: usize = 256;
@@ -39,7 +39,7 @@ pub struct RunningHg {
     pub command: Option<String>,
     /// When that began, in microseconds since 1970.
     pub began: Option<i64>,
-    /// What that does at the moment, if it may take long.
+    /// What the command is doing now, if that may take long.
     pub phase: Option<Phase<'static>>,
 }
 
@@ -74,7 +74,7 @@ fn open(path: &Path) -> Option<File> {
     foreign_file::open(path).ok().map(|it| it.0)
 }
 
-/// An hg whose records go to the agent.
+/// An hg whose records the agent delivers.
 fn of_queue(path: &Path) -> Option<RunningHg> {
     let reader = Reader::open(OwnedFd::from(open(path)?)).ok()?;
     let session = reader.origin().ok()?.session;

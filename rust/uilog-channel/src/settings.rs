@@ -25,7 +25,7 @@ pub struct Settings {
     pub max_scripts: u32,
     /// After how long a script is ended; zero is never.
     pub script_timeout: Duration,
-    /// How much memory events take that wait for the dispatcher, in bytes.
+    /// The maximum memory of events that wait for the dispatcher, in bytes.
     pub queue_bytes: u64,
     /// For how long nothing may come from a peer that is being closed before
     /// it is ended; zero is for ever.

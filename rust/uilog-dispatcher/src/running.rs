@@ -88,9 +88,9 @@ impl Running {
             let (pid, _) = ended::peek(ChildSelector::Any).ok().flatten()?;
             let index = self.0.iter().position(|it| it.pid == pid);
             if index.is_some_and(|index| self.0[index].is_ending) {
-                // Once more: a shell that was just forking has kept the first
-                // signal from its child. Not reaped yet, so the number is
-                // still its group's.
+                // Sent again: a shell that was just forking has kept the first
+                // signal from its child. It has not been waited for yet, so the
+                // number is still its group's.
                 let _ = killpg(pid, Signal::SIGTERM);
             }
             let (_, ended) =
@@ -101,7 +101,7 @@ impl Running {
         }
     }
 
-    /// Signals those whose time is over.
+    /// Signals those that have reached their timeout.
     pub(crate) fn enforce_deadlines(&mut self) {
         let now = Instant::now();
         for script in &mut self.0 {

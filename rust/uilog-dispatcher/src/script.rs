@@ -36,7 +36,7 @@ use crate::script_env;
 
 /// The shell that runs scripts, as in stock hg.
 const SHELL: &str = "/bin/sh";
-/// How long an exec may take before the next script is looked at.
+/// Maximum time of an exec before the next script is started.
 const EXEC_BOUND: Duration = Duration::from_secs(1);
 
 /// How a script has ended, in words.
@@ -78,7 +78,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// The system had no process, descriptor or memory to give.
+    /// The system had no free process, descriptor or memory.
     pub fn is_exhausted(&self) -> bool {
         match self {
             Self::Nul | Self::TooLong => false,
@@ -171,8 +171,8 @@ pub fn start_script(
             Err(error) if error.is_too_big() && limits.total > 4096 => {
                 limits = limits.halved();
             }
-            // hg's directory has gone, or its user may not enter it: the
-            // script still runs, in our own.
+            // hg's directory has been removed, or its user may not enter it:
+            // the script still runs, in the dispatcher's directory.
             Err(error) if error.stage() == Stage::Chdir && cwd.is_some() => {
                 cwd = None;
             }
@@ -181,7 +181,7 @@ pub fn start_script(
     }
 }
 
-/// What `/bin/sh -c` takes besides the script, with all pointers.
+/// The size of `/bin/sh -c` as arguments without the script, with all pointers.
 const ARGUMENT_OVERHEAD: usize = 64;
 
 /// A descriptor from which these bytes can be read; no process has to write
@@ -193,7 +193,7 @@ fn readable(bytes: &[u8]) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
-/// The event's user: from the environment, else from the user database.
+/// The event's user: from the environment, otherwise from the user database.
 fn user_name<'a>(
     event: &'a Event<'_>,
     name_of: UserNameLookup,

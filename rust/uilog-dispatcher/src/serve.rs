@@ -58,7 +58,7 @@ use crate::failed::FailedScripts;
 use crate::running::Running;
 use crate::stderr::Collector;
 
-/// How long structured sinks may continue when there is nothing else to do.
+/// How long structured sinks may continue after everything else is done.
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
@@ -156,7 +156,8 @@ pub fn run(
     records: Box<dyn RecordDelivery>,
     callbacks: Callbacks,
 ) -> Result<(), Error> {
-    // Does not keep any directory busy: each script gets its own.
+    // Leaves hg's directory, so that its file system can be unmounted: each
+    // script gets its own.
     std::env::set_current_dir("/").map_err(system("chdir /"))?;
     let socket = UnixStream::from(socket);
     socket.peer_addr().map_err(|_| Error::ByHand)?;
@@ -364,7 +365,8 @@ impl Server {
             }
             let is_at_end = ahead == Ahead::Nothing && self.socket.is_none();
             if is_at_end && self.tell_of_lost_commands() {
-                // There will be no more records, even if scripts still run.
+                // There will be no more records, even if scripts are still
+                // running.
                 self.records.finish(Instant::now() + SINKS_BOUND);
                 let is_idle = self.running.is_empty()
                     && self.failed.is_empty()

@@ -69,14 +69,16 @@ const KNOWN: &[Known] = &[
     known(Agent, "claude-code", ("CLAUDECODE", Some("1")),
         "https://code.claude.com/docs/en/env-vars"),
     known(Agent, "gemini-cli", ("GEMINI_CLI", Some("1")),
-        "https://geminicli.com/docs/tools/shell"),
+        "https://github.com/google-gemini/gemini-cli/blob/1a722c50b912/docs/\
+         tools/shell.md"),
     known(Agent, "codex", ("CODEX_SANDBOX_NETWORK_DISABLED", Some("1")),
         "https://github.com/openai/codex/blob/020f0e2fb842/AGENTS.md"),
     known(Agent, "codex", ("CODEX_SANDBOX", Some("seatbelt")),
         "https://github.com/openai/codex/blob/020f0e2fb842/AGENTS.md"),
     known(Agent, "cursor", ("CURSOR_AGENT", Some("1")),
-        "https://github.com/vercel/vercel/blob/main/packages/detect-agent/\
-         src/index.ts"),
+        "https://forum.cursor.com/t/151935, an answer of the vendor's; \
+         https://github.com/vercel/vercel/blob/00e6bb7f91ba/packages/\
+         detect-agent/src/index.ts"),
     known(Ci, "gitea", ("GITEA_ACTIONS", Some("true")), UILOG_CI),
     known(Ci, "github", ("GITHUB_ACTIONS", Some("true")), UILOG_CI),
     known(Ci, "gitlab", ("GITLAB_CI", Some("true")), UILOG_CI),
@@ -89,14 +91,17 @@ const KNOWN: &[Known] = &[
     known(Ci, "appveyor", ("APPVEYOR", Some("True")), UILOG_CI),
     known(Ci, "drone", ("DRONE", Some("true")), UILOG_CI),
     known(Ci, "woodpecker", ("CI", Some("woodpecker")), UILOG_CI),
-    // Not JENKINS_URL, which people's shells also have.
-    known(Ci, "jenkins", ("JENKINS_HOME", None), UILOG_CI),
+    // People who run Jenkins set JENKINS_HOME and JENKINS_URL in their shells.
+    known(Ci, "jenkins", ("JENKINS_SERVER_COOKIE", None),
+        "https://github.com/jenkinsci/jenkins/blob/master/core/src/main/java/\
+         hudson/model/Job.java, getCharacteristicEnvVars"),
     // Set in the editor's terminals, too: those have a terminal.
     known(Editor, "emacs", ("INSIDE_EMACS", None),
         "https://www.gnu.org/software/emacs/manual/html_node/emacs/\
-         Interactive-Shell.html"),
+         Interactive-Shell.html; lisp/progmodes/compile.el of its sources"),
     known(Editor, "neovim", ("NVIM", None),
-        "https://neovim.io/doc/user/builtin.html, jobstart-env"),
+        "https://neovim.io/doc/user/builtin.html, jobstart-env; \
+         https://github.com/neovim/neovim/pull/18986"),
 ];
 
 /// The program that has started a process with this environment, a block;
@@ -190,7 +195,7 @@ mod tests {
             &["ANTHROPIC_API_KEY=x", "CLAUDE_CONFIG_DIR=/home/joe/.c"],
             &["GEMINI_API_KEY=x", "GEMINI_CLI_HOME=/home/joe/.gemini"],
             &["OPENAI_API_KEY=x", "CODEX_HOME=/home/joe/.codex"],
-            &["JENKINS_URL=https://ci.example", "BUILD_URL=x"],
+            &["JENKINS_URL=https://ci.example", "JENKINS_HOME=/srv/j"],
             &["AIDER_MODEL=x", "AI_AGENT=", "CLAUDECODE=0"],
             &["HGEDITOR=code --wait", "HGPLAIN=1", "BUILDKITE=false"],
         ];

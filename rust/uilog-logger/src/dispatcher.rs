@@ -398,8 +398,8 @@ impl Dispatcher {
         self.no_page.take().or(others)
     }
 
-    /// The page of the dispatcher that was just given up: a finder counts the
-    /// same losses, unless the journal has them.
+    /// The page of the dispatcher that was just given up: a program that finds
+    /// it counts the same losses, unless the journal has them.
     pub fn take_given_up(&mut self) -> Option<String> {
         let others = self.for_records.as_mut();
         let given_up = self.given_up.take();
@@ -416,8 +416,8 @@ impl Dispatcher {
         }
     }
 
-    /// Waits until the result of every job is known, but at most `bound`;
-    /// returns whether it is. Never called by hg.
+    /// Waits at most `bound` until the result of every job is known; returns
+    /// whether it is. hg never calls this.
     ///
     /// # Errors
     ///
@@ -469,8 +469,8 @@ impl Dispatcher {
             || is_for_all && progress.running() > 0
     }
 
-    /// Asks the dispatcher to deliver everything at once, and to answer when
-    /// that is done. A dead one is replaced.
+    /// Asks the dispatcher to deliver everything without delay, and to answer
+    /// afterwards. A dead one is replaced.
     ///
     /// # Errors
     ///

@@ -93,7 +93,7 @@ impl Logger {
         self.names(None)
     }
 
-    /// The names of all sinks, or of those that want an event.
+    /// The names of all sinks, or of those that receive an event.
     fn names(&self, event: Option<&[u8]>) -> Vec<String> {
         let has_scripts = match event {
             Some(event) => self.scripts.find(event).is_some(),

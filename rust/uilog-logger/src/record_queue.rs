@@ -52,7 +52,7 @@ const VERDICT_STEP: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) enum NotQueued {
     /// This process has no queue of records, or no room in it: the dispatcher
-    /// has to take it. A reason should be reported to the user.
+    /// has to deliver the record. A reason should be reported to the user.
     Unusable(Option<String>),
     /// It is in the queue, and this is why the agent was not woken.
     Waits(String),
@@ -182,7 +182,7 @@ impl RecordQueue {
             }
             Why::Full(dir) => {
                 self.retry_at = Some(Instant::now() + PLACE_PAUSE);
-                // The agent measures what the queues take, and delivers them.
+                // The agent measures the queues and delivers them.
                 let _ = agent_start::start(dir, program, None, environment);
                 true
             }
@@ -292,8 +292,8 @@ impl RecordQueue {
         }
     }
 
-    /// Stores the phase of the innermost command, to explain why it takes so
-    /// long.
+    /// Stores the phase of the innermost command, so that `uilog` can show why
+    /// it takes so long.
     pub(crate) fn set_phase(&mut self, phase: &[u8]) {
         let open = self.open.as_ref().filter(|it| it.queue.has_open());
         if let Some(open) = open.filter(|it| it.is_intact()) {
@@ -332,8 +332,8 @@ impl RecordQueue {
         })
     }
 
-    /// Asks the agent to deliver everything at once, and to answer when that is
-    /// done.
+    /// Asks the agent to deliver everything without delay, and to answer
+    /// afterwards.
     ///
     /// # Errors
     ///

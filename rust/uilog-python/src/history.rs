@@ -234,6 +234,9 @@ fn entry_dict<'py>(
     dict.set_item("command", entry.command.as_ref().map(bytes))?;
     dict.set_item("return_code", entry.return_code)?;
     dict.set_item("duration", entry.duration)?;
+    for (name, value) in &entry.options {
+        dict.set_item(name, bytes(value))?;
+    }
     dict.set_item("message", bytes(&entry.message))?;
     dict.set_item("damaged", entry.is_damaged)?;
     dict.set_item("source", path_bytes(py, &entry.path))?;

@@ -7,9 +7,11 @@
 #[cfg(target_os = "linux")]
 mod claim;
 mod convert;
+mod costs;
 mod exit;
 mod history;
 mod host;
+mod locks;
 mod log;
 mod peer;
 
@@ -25,6 +27,7 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
+use pyo3::types::PyFloat;
 use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
@@ -45,6 +48,7 @@ use uilog_logger::host::RecursionGuard;
 use uilog_logger::logger;
 
 use crate::convert::Items;
+use crate::costs::Cost;
 
 /// The sinks of one ui, as a logger for `ui.setlogger`.
 #[pyclass(frozen, module = "hgext3rd.uilog._native")]
@@ -107,6 +111,7 @@ impl Logger {
     /// Notes that a command begins in this ui's repository, even if no sink
     /// tracks it.
     fn begin_command(&self) {
+        costs::begin();
         host::with(|host| {
             host.begin_command(self.root.as_deref());
             self.tell_repository(host);
@@ -232,7 +237,11 @@ impl Logger {
             };
             let name = convert::text(event);
             let message = convert::text(msg);
-            let options = convert::options(opts);
+            let mut options = convert::options(opts);
+            if name == b"commandfinish" {
+                locks::tell_held();
+                options.extend(costs::of_command());
+            }
             let hg = host::hg_executable(py);
             let draft = Draft {
                 name: &name,
@@ -375,6 +384,8 @@ fn find<'py>(
             wrap_pyfunction!(history::relative_date, module)?.into_any()
         }
         _ => find_function!(module, name:
+            add_cost
+            add_wire_commands
             become_another
             begin_phase
             close_peers
@@ -397,7 +408,9 @@ fn find<'py>(
             running_hg
             set_head
             starter
+            steal_lock
             take_unseen
+            trylock
             unregister_peer
         ),
     };
@@ -448,7 +461,59 @@ mod functions {
     /// Notes that this thread's innermost command has ended.
     #[pyfunction]
     pub(super) fn end_command() {
+        locks::tell_held();
+        costs::begin();
         host::with(Host::end_command);
+    }
+
+    /// Adds to this option of `commandfinish`: a number, or seconds.
+    #[pyfunction]
+    pub(super) fn add_cost(
+        option: &str,
+        cost: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let cost = if cost.is_instance_of::<PyFloat>() {
+            Cost::Seconds(cost.extract()?)
+        } else {
+            Cost::Count(cost.extract()?)
+        };
+        costs::add(option, cost);
+        Ok(())
+    }
+
+    /// Adds wire commands to `commandfinish`, each with how often it was sent
+    /// and how many seconds hg has waited. Returns a text of them.
+    #[pyfunction]
+    pub(super) fn add_wire_commands(
+        py: Python<'_>,
+        commands: Vec<(Vec<u8>, u64, f64)>,
+    ) -> Py<PyBytes> {
+        PyBytes::new(py, &costs::add_wire_commands(commands)).unbind()
+    }
+
+    /// Wraps hg's `trylock`. `part` loads a part of the extension;
+    /// `parts` are those that are loaded.
+    #[pyfunction]
+    #[pyo3(signature = (part, parts, orig, /, *args, **kwargs))]
+    pub(super) fn trylock<'py>(
+        part: &Bound<'py, PyAny>,
+        parts: &Bound<'py, PyDict>,
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::trylock(part, parts, orig, args, kwargs)
+    }
+
+    /// Wraps hg's `steal_lock`.
+    #[pyfunction]
+    #[pyo3(signature = (orig, /, *args, **kwargs))]
+    pub(super) fn steal_lock<'py>(
+        orig: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        locks::steal_lock(orig, args, kwargs)
     }
 
     /// Notes that the command begins something that may take long, of this
@@ -695,6 +760,7 @@ mod functions {
     #[pyfunction]
     pub(super) fn enter_command(is_served: bool) {
         peer::enter_command();
+        costs::enter();
         host::with(|host| host.enter_command(is_served));
     }
 
@@ -702,6 +768,7 @@ mod functions {
     #[pyfunction]
     pub(super) fn leave_command() {
         peer::leave_command();
+        costs::leave();
         host::with(Host::leave_command);
     }
 

@@ -40,7 +40,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptLog {
     steps: Arc<Mutex<Vec<Step>>>,
-    /// Until when it may take.
+    /// The deadline of the attempt.
     pub(crate) deadline: Instant,
 }
 

@@ -38,11 +38,11 @@ pub(crate) struct Run<T> {
     pub(crate) worker_name: T,
 }
 
-/// The first whose marker is there counts.
+/// The first one whose marker is set counts.
 const SYSTEMS: &[System] = &[
     System {
-        // It sets GitHub's variables as well, and has other addresses.
-        // Forgejo's runner, which was made of it, sets this one, too.
+        // Gitea also sets GitHub's variables, and has other addresses.
+        // Forgejo's runner, which is derived from Gitea's, sets this one, too.
         marker: ("GITEA_ACTIONS", Some("true")),
         texts: Run {
             pipeline: "{GITHUB_WORKFLOW}",

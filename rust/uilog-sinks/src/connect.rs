@@ -36,10 +36,10 @@ use crate::owner::Owner;
 use crate::target::Target;
 use crate::template::Template;
 
-/// How long a sink may take.
+/// Time limit for a sink.
 const BOUND: Duration = Duration::from_secs(10);
-/// How long after that a step is waited for that knows no bound: the system
-/// may hang over a file.
+/// Additional time for a step without a time limit of its own: the system may
+/// hang while it reads a file.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How far one came.

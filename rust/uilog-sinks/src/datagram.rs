@@ -68,7 +68,7 @@ impl Datagrams {
         }
     }
 
-    /// Sends a datagram, to a new reader if the old one has gone.
+    /// Sends a datagram; connects to a new reader if the old one has ended.
     fn send(&mut self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
         let mut is_new = false;
         loop {

@@ -37,15 +37,16 @@ use crate::template::Template;
 /// directories.
 const FILE_MODE: u32 = 0o600;
 
-/// How much is written at a time, if there is more than one line. A file
-/// exceeds its `maxsize` by no more than that, or by one line.
+/// Maximum size of one write of several lines. A file exceeds its `maxsize` by
+/// at most this, or by one line.
 const MAX_WRITE: usize = 64 << 10;
 
 /// How long a file must end with the same incomplete line before that counts as
-/// left behind: a process may just be writing it, and have lost the processor.
+/// left behind: a process that is just writing the line may have been suspended
+/// for a while.
 const STEADY: Duration = Duration::from_millis(250);
 
-/// How soon it is looked at again.
+/// The interval of these checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The files of a sink.
@@ -59,7 +60,7 @@ pub struct Files {
     written: u64,
 }
 
-/// The sink whose URL names these files.
+/// The sink with this URL for its files.
 pub fn open(definition: &SinkConfig, template: Template) -> Files {
     let number = |option| match definition.option(option) {
         Value::Number(number) => number,
@@ -121,7 +122,7 @@ struct Chunk {
 }
 
 impl Files {
-    /// Those whose paths are made from this, rotated like that.
+    /// A sink whose paths follow this template, with this rotation.
     pub(crate) fn rotated(template: Template, rotation: Rotation) -> Self {
         Self {
             template,
@@ -136,7 +137,7 @@ impl Files {
         self.written
     }
 
-    /// What would keep a file from being rotated. Changes nothing.
+    /// What would prevent the rotation of a file. Changes nothing.
     pub(crate) fn rotation_problem(&self, path: &Path) -> Option<io::Error> {
         self.file(path).rotation_problems().growing
     }
@@ -154,7 +155,7 @@ impl Files {
         }
         self.written += chunk.text.len() as u64;
         let file = self.file(&chunk.path);
-        // Else our first line would become a part of that one.
+        // Otherwise this line would become a part of the incomplete one.
         let is_torn = ends_within_line(&chunk.path);
         let result = if is_torn {
             let text = [b"\n", &chunk.text[..]].concat();
@@ -174,7 +175,7 @@ impl Files {
         lost.add(chunk.ends.len() - arrived, || error.to_string());
     }
 
-    /// Reports once that a file goes on growing.
+    /// Reports once that a file cannot be rotated and grows.
     fn note(
         &mut self,
         path: &Path,
@@ -194,7 +195,7 @@ impl Files {
     }
 }
 
-/// Appends to a file whose directory may have to be made.
+/// Appends to a file, and creates its directory if necessary.
 fn append(file: &LogFile, text: &[u8]) -> Result<Appended, log_file::Error> {
     let error = match file.append(text) {
         Err(error) => error,
@@ -225,8 +226,8 @@ fn ends_within_line(path: &Path) -> bool {
     true
 }
 
-/// The size of a file that ends within a line. A file that cannot be looked at
-/// does not.
+/// The size of a file whose last line is incomplete. An unreadable file counts
+/// as complete.
 fn torn_size(path: &Path) -> Option<u64> {
     let file = OpenOptions::new()
         .read(true)

@@ -18,13 +18,13 @@ use uilog_config::expand_path;
 use uilog_config::items;
 use uilog_config::items::Value;
 
-/// What every sink may need to know.
+/// The settings of all sinks.
 #[derive(Debug)]
 pub struct Globals {
-    /// The directory for spools, one for each sink that needs one; or why there
-    /// is none.
+    /// The directory of all spools, one for each sink that needs one; or why
+    /// there is none.
     pub spool: Result<PathBuf, String>,
-    /// The directory for the numbers of sinks without a spool; or why there is
+    /// The directory with the numbers of sinks without a spool; or why there is
     /// none.
     pub numbers: Result<PathBuf, String>,
     /// How many bytes may wait in a spool.
@@ -128,7 +128,7 @@ fn variables(block: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     variables
 }
 
-/// An item's value: the last valid one, else the default.
+/// An item's value: the last valid one, otherwise the default.
 fn value(items: &[(Vec<u8>, Vec<u8>)], name: &str) -> Value {
     let item = items::find(SECTION.as_bytes(), name.as_bytes());
     let item = item.expect("a test asks for each by its name");

@@ -32,7 +32,7 @@ use crate::template::Template;
 
 /// The directory's name, below the state directory.
 const NAME: &str = "history";
-/// How the name of a file ends, behind its day.
+/// The end of a file's name, after its day.
 const ENDING: &[u8] = b".jsonl";
 /// How many bytes `2026-11-30` has.
 const DAY_LEN: usize = 10;
@@ -41,9 +41,10 @@ const DAY_LEN: usize = 10;
 const PARTS: u64 = 8;
 /// Old files of a day: more than the maximal size has room for.
 const OLD_FILES: u32 = 4 * PARTS as u32;
-/// After which part of the maximal size it is looked at what must go.
+/// The part of the maximum size after which old files are searched.
 const LOOKS: u64 = 64;
-/// Names of the directory that are looked at: many times what can be there.
+/// Maximum number of names read from the directory: many times the expected
+/// number.
 const MAX_NAMES: usize = 64 * 1024;
 
 /// The directory of the user with this environment.
@@ -57,7 +58,7 @@ pub(crate) struct History {
     dir: PathBuf,
     files: Files,
     limits: Limits,
-    /// How much had been written when it was last looked at what must go.
+    /// How much had been written at the last search for old files.
     looked_at: Option<u64>,
 }
 
@@ -123,8 +124,8 @@ impl Sink for History {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Day {
     day: NaiveDate,
-    /// Minus the number behind its name: the current one is 0, `.1` the
-    /// newest of the old ones.
+    /// Minus the number at the end of its name: 0 for the current file, -1 for
+    /// `.1`, the newest old one.
     age: i64,
     name: OsString,
     bytes: u64,
@@ -178,7 +179,7 @@ fn remove_old(dir: &Path, limits: Limits, today: NaiveDate) -> io::Result<()> {
         dir => dir?,
     };
     let max_days = limits.max_age.as_secs().div_ceil(24 * 60 * 60);
-    // The wall clock may be a day ahead or behind.
+    // The wall clock may be a day fast or slow.
     let first = today.checked_sub_days(Days::new(max_days.saturating_add(1)));
     let mut all = days(&dir)?;
     let mut bytes: u64 = all.iter().map(|it| it.bytes).sum();
@@ -210,7 +211,7 @@ pub struct Deleted {
     pub bytes: u64,
 }
 
-/// Deletes the history: all of it, or the days before this one.
+/// Deletes the history: all of it, or the days before `before`.
 ///
 /// # Errors
 ///

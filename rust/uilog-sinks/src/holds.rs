@@ -21,8 +21,7 @@ struct Hold {
     position: u64,
     /// How many sinks hold it.
     sinks: usize,
-    /// It is not in the queue any more: it was given up before anybody held
-    /// it.
+    /// It has left the queue: it was given up before any sink held it.
     is_gone: bool,
 }
 

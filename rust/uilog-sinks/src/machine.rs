@@ -13,7 +13,7 @@ use crate::record::Host;
 // semantic-conventions: docs/resource/host.md, "Non-privileged Machine ID
 // Lookup"
 const ID_FILES: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-/// Hexadecimal digits of it.
+/// Its number of hexadecimal digits.
 const ID_DIGITS: usize = 32;
 
 /// The machine that this process runs on, called `name`.
@@ -39,7 +39,7 @@ fn uname(
     (!text.is_empty()).then_some(text)
 }
 
-/// An id that has been given: `uninitialized` and zeros are none.
+/// The ID in a file, if one was assigned: `uninitialized` and zeros are none.
 fn id(path: &Path) -> Option<String> {
     const MAX_BYTES: u64 = 4096;
     let text = foreign_file::read_text(path, MAX_BYTES).ok()?;

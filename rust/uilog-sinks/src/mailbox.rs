@@ -52,7 +52,8 @@ struct State {
     done: u64,
     /// Which of those a rollup counts, by their places among them.
     held: Vec<u64>,
-    /// Parcels whose rollup has been sent: the oldest of those that were held.
+    /// The number of parcels whose rollup has been sent: the oldest of the held
+    /// ones.
     released: u64,
     /// Rollups must be sent early.
     is_pressed: bool,
@@ -124,7 +125,7 @@ impl Mailbox {
         Delivery::Pending
     }
 
-    /// The result for all records, if all have been taken out.
+    /// The result for all records that were taken out, if none are left.
     pub(crate) fn answer(&self, delivery: Delivery) {
         let mut state = self.lock();
         state.is_awaited = false;
@@ -135,7 +136,7 @@ impl Mailbox {
         self.ring();
     }
 
-    /// Waits for so long, unless there is something else to do.
+    /// Waits this long, or until there is something else to do.
     pub(crate) fn pause(&self, time: Duration) {
         let state = self.lock();
         let is_idle = |state: &mut State| {
@@ -219,8 +220,8 @@ impl Mailbox {
         }
     }
 
-    /// Waits, however long it takes, until there is something to do or a
-    /// rollup is due.
+    /// Waits, without a limit, until there is something to do or a rollup is
+    /// due.
     pub(crate) fn wait(&self, due: Option<Instant>) {
         let state = self.lock();
         let is_idle = |state: &mut State| {

@@ -57,7 +57,7 @@ struct Request {
     skipped: u64,
 }
 
-/// What the thread has taken.
+/// What the thread has reserved.
 #[derive(Debug)]
 struct Answer {
     /// One for each hash.
@@ -66,14 +66,14 @@ struct Answer {
     trouble: Option<String>,
 }
 
-/// Gives the records of a sink their numbers.
+/// Assigns numbers to the records of a sink.
 #[derive(Debug)]
 pub(crate) struct Numbering {
     sink: String,
     /// Whether some of the lost records might not have been numbered.
     is_sampled: bool,
     thread: Result<Thread, String>,
-    /// Whether it has been reported that there are none.
+    /// Whether it has been reported that there are no numbers.
     is_reported: bool,
 }
 
@@ -82,7 +82,8 @@ struct Thread {
     /// None: there is nothing to do for a while.
     requests: Sender<Option<Request>>,
     answers: Receiver<Answer>,
-    /// Whether an answer has been given up that has not come yet.
+    /// Whether an answer is still expected that this thread no longer waits
+    /// for.
     is_late: bool,
 }
 
@@ -213,14 +214,14 @@ fn target(definition: &SinkConfig, globals: &Globals) -> Option<Target> {
 }
 
 impl Thread {
-    /// Asks, and waits for the answer; or returns why there is none, the first
-    /// time.
+    /// Sends a request and waits for the answer; otherwise returns why there is
+    /// none, the first time.
     fn ask(&mut self, request: Request) -> Result<Answer, Option<String>> {
         const ENDED: &str = "their thread has ended";
 
         if self.is_late {
             match self.answers.try_recv() {
-                // It is for records that have gone without.
+                // It belongs to records that were sent without numbers.
                 Ok(_) => self.is_late = false,
                 Err(TryRecvError::Empty) => return Err(None),
                 Err(TryRecvError::Disconnected) => {

@@ -39,11 +39,12 @@ const FILE_MODE: u32 = 0o600;
 const HASH_BYTES: usize = 8;
 /// Numbers of a file: 1 MB.
 const FILE_NUMBERS: u64 = 128 * 1024;
-/// Numbers at the end that are looked at: more than a process has on its way.
+/// How many of the last numbers are read: more than a process has in delivery.
 const KNOWN_NUMBERS: u64 = 8 * 1024;
-/// Names of a directory that are looked at: many times what a full spool has.
+/// Maximum number of names read from a directory: many times those of a full
+/// spool.
 const MAX_NAMES: usize = 64 * 1024;
-/// Numbers that are taken at a time.
+/// Maximum number of numbers taken at a time.
 const MAX_TAKEN: usize = 1024;
 
 /// The hash of an ID.
@@ -65,12 +66,12 @@ pub(crate) struct Numbers {
 /// The last hashes of a file when this process began.
 #[derive(Debug)]
 struct Known {
-    /// One behind the other.
+    /// The hashes, concatenated.
     hashes: Vec<u8>,
     /// The number of the first one.
     first: u64,
-    /// A bit for each value that the first two bytes of a hash may have: most
-    /// ids are not known, and for those nothing is looked through.
+    /// A bit for each value of a hash's first two bytes: most IDs are not
+    /// known, and need no search then.
     beginnings: Vec<u64>,
 }
 
@@ -155,12 +156,12 @@ pub(crate) fn key(text: &[u8], bytes: usize) -> String {
 }
 
 impl Numbers {
-    /// Goes on where others have stopped that have the same key, in a directory
-    /// of this user.
+    /// Continues the numbers of other processes with the same key, in a
+    /// directory of this user.
     ///
     /// # Errors
     ///
-    /// The directory takes no file.
+    /// No file can be created in the directory.
     pub(crate) fn open(dir: &Path, key: &str) -> io::Result<Self> {
         Self::open_with(dir, key, FILE_NUMBERS)
     }
@@ -240,11 +241,11 @@ impl Numbers {
         (numbers, result)
     }
 
-    /// Takes so many numbers that no record will have.
+    /// Reserves numbers that no record will have.
     ///
     /// # Errors
     ///
-    /// The file does not take all of them.
+    /// The file does not have room for all of them.
     pub(crate) fn skip(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
             let some = count.min(MAX_TAKEN as u64);
@@ -255,7 +256,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Takes a number for each that has none.
+    /// Assigns a number to each one without.
     fn fill(
         &mut self,
         hashes: &[Hash],
@@ -318,7 +319,7 @@ impl Numbers {
     }
 }
 
-/// The hashes from the number behind `first` of them up to `count` of them.
+/// At most `count` hashes, from the number after `first`.
 fn read(file: &File, first: u64, count: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; (count - first) as usize * HASH_BYTES];
     file.read_exact_at(&mut bytes, first * HASH_BYTES as u64)?;
@@ -334,9 +335,9 @@ fn latest(names: &[Name], stream: &str) -> Option<Name> {
     names.iter().filter(|it| it.stream == stream).max().cloned()
 }
 
-/// A file, or a later one of its stream: while this process came to open it,
-/// others may have filled it, begun the next one and removed it. It would begin
-/// again then, with numbers that have been given.
+/// A file, or a later one of its stream: before this process has opened it,
+/// others may have filled it, begun the next one and removed it. This process
+/// would otherwise create it anew, and assign numbers twice.
 fn open(dir: &OwnDir, mut name: Name, key: &str) -> io::Result<(Name, File)> {
     let flags = OFlag::O_RDWR | OFlag::O_APPEND;
     loop {

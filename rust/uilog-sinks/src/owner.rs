@@ -29,7 +29,7 @@ pub(crate) struct Owner {
     option: String,
     /// What the option says.
     named: Option<String>,
-    /// The number of the user whom that names, once it has been looked up.
+    /// The user's number, once it has been looked up.
     found: Arc<OnceLock<u32>>,
 }
 
@@ -71,7 +71,7 @@ impl Owner {
         )))
     }
 
-    /// The number of the user whom the option names.
+    /// The number of the user in the option.
     fn number(&self, named: &str, deadline: Instant) -> io::Result<u32> {
         if let Some(found) = self.found.get() {
             return Ok(*found);
@@ -85,8 +85,8 @@ impl Owner {
     }
 }
 
-/// The number of a user. A directory service may take its time, and cannot be
-/// stopped: so it is asked by a thread that may be left behind.
+/// The number of a user. A directory service may need long, and cannot be
+/// interrupted: so a thread calls it that may be left behind.
 fn look_up(name: &str, deadline: Instant) -> Result<u32, String> {
     let (sender, receiver) = mpsc::channel();
     let owned = name.to_owned();

@@ -16,10 +16,10 @@ pub const SCHEMA: u32 = 1;
 /// How each record of this version begins, as this program writes it.
 const BEGINNING: &[u8] = b"{\"schema\":1,";
 
-/// Whether a record, as JSON, is of a version of the schema that this program
-/// does not know: a later program has written it, and can send it.
+/// Whether a record, as JSON, has a version of the schema that this program
+/// does not know: a later program has written it and can send it.
 pub fn is_of_later_schema(json: &[u8]) -> bool {
-    // Most are none, and need not be read for that.
+    // Most records are not, as their beginning shows.
     if json.starts_with(BEGINNING) {
         return false;
     }
@@ -67,7 +67,7 @@ pub struct Record {
     pub trace_state: Option<String>,
     /// The hg process: 32 hexadecimal digits.
     pub session: String,
-    /// The hg process in whose script this one runs.
+    /// The session of the hg process whose script runs this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_session: Option<String>,
     /// Counts the events of a session, from 1.
@@ -109,12 +109,11 @@ pub struct Record {
     /// How many events of this session had been lost before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// The fraction of similar records that is kept, if not all: each record
-    /// stands for one divided by this.
+    /// The fraction of similar records that is kept, unless it is 1: each
+    /// record stands for the inverse of this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<f64>,
-    /// Its number among the records that the sink has been given, of sinks
-    /// that number them.
+    /// Its number among the sink's records, if the sink numbers them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<Numbered>,
     /// How many bytes the texts had that were cut, at the same place in this
@@ -264,19 +263,19 @@ pub struct Hook {
     /// What it runs, redacted: a shell command, or the name of a Python
     /// function.
     pub command: String,
-    /// Whether the record's `span_id` is the hook's own, which the hook's
-    /// children name; else it is that of the command.
+    /// Whether the record's `span_id` is that of the hook, which the hook's
+    /// children have as parent; otherwise it is that of the command.
     #[serde(default, skip_serializing_if = "is_false")]
     pub has_span: bool,
 }
 
-/// What messages count that have no options for it.
+/// Counts that only messages have, and no options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Changesets that have come (`incoming`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incoming_changes: Option<u64>,
-    /// Heads that both sides know (`discovery`).
+    /// The number of heads that both sides have (`discovery`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common_heads: Option<u64>,
     /// Heads of the server that are not known here (`discovery`).
@@ -335,7 +334,7 @@ pub struct Process {
 pub struct Host {
     /// Its name.
     pub name: String,
-    /// What no other machine has: the operating system's id of it.
+    /// The operating system's ID of the machine, which no other machine has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Its processor, as OpenTelemetry calls it.
@@ -355,7 +354,7 @@ pub struct Cicd {
     /// The run's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// Where the run can be looked at.
+    /// The address of the run's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_url: Option<String>,
     /// The task's name.
@@ -364,7 +363,7 @@ pub struct Cicd {
     /// The id of the task's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_run_id: Option<String>,
-    /// Where that can be looked at.
+    /// The address of the job's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_run_url: Option<String>,
     /// The worker's id.
@@ -385,8 +384,8 @@ pub struct Repository {
     /// Where it comes from, without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The bookmark or branch that the working directory is at, at a command's
-    /// end, if hg has looked at it.
+    /// The active bookmark or the branch of the working directory at a
+    /// command's end, if hg has read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_name: Option<String>,
     /// The changeset that it is at: 40 hexadecimal digits.

@@ -33,7 +33,8 @@ pub(crate) fn plain_url(text: &[u8]) -> Option<String> {
         && !host.is_empty()
         && text.len() <= MAX_BYTES
         && !text.contains(|it: char| it.is_control() || it == '\\');
-    // What looks like a user behind the host may be one that was not quoted.
+    // What looks like a user in the path may be a user whose `@` was not
+    // escaped.
     let is_safe = !path.contains('@') && !path.contains("%40");
     (is_good && is_safe).then(|| format!("{scheme}://{host}{path}"))
 }

@@ -24,16 +24,15 @@ pub(crate) const EVENT: &str = "commandrollup";
 
 /// How long commands are added up before that is sent.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
-/// Commands that are added up at most: until their sums have been sent, they
-/// stay in their queues, which take up room.
+/// Maximum number of commands in a sum: until the sum has been sent, they take
+/// up room in their queues.
 const MAX_COMMANDS: u64 = 512;
 /// Rows at most, besides the one of all other commands.
 const MAX_ROWS: usize = 32;
 
-/// Seconds up to which a command falls into a bucket; there is one more, for
-/// those that take longer.
-// OpenTelemetry: semantic-conventions/docs/http/http-metrics.md, the advice
-// for durations
+/// Upper limits of the buckets in seconds; one more bucket counts longer
+/// commands. OpenTelemetry: semantic-conventions/docs/http/http-metrics.md, the
+/// advice for durations
 const BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5,
     10.0,
@@ -226,7 +225,7 @@ impl Durations {
         self.buckets[bucket] += 1;
     }
 
-    /// None if there are none.
+    /// `None` if nothing was counted.
     fn histogram(&self) -> Option<Histogram> {
         let (min, max) = self.range?;
         Some(Histogram {

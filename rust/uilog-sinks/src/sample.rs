@@ -12,7 +12,7 @@ use uilog_event::event::Event;
 
 use crate::trace_state::TraceState;
 
-/// How many bits of a trace are taken for random.
+/// How many bits of a trace are assumed to be random.
 const RANDOM_BITS: u32 = 56;
 /// Every number that they can be is below this.
 const RANDOM_END: u64 = 1 << RANDOM_BITS;
@@ -31,10 +31,10 @@ pub(crate) struct Sampler {
     keeps_failures: bool,
 }
 
-/// Why an event was kept.
+/// Why an event is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Sampled {
-    /// Which part of its like is kept, unless there is no sampling.
+    /// The fraction of similar events that is kept; `None` without sampling.
     pub(crate) rate: Option<f64>,
     /// The same, for those who understand OpenTelemetry's `tracestate`.
     pub(crate) trace_state: Option<String>,
@@ -51,7 +51,7 @@ impl Sampler {
         }
     }
 
-    /// Whether the event is kept; `state` is what its trace came with.
+    /// Whether the event is kept; `state` is the state of its trace.
     pub(crate) fn keep(
         &self,
         event: &Event<'_>,
@@ -62,7 +62,7 @@ impl Sampler {
             event.trace.map(|_| state.with_threshold(threshold))
         };
         if self.rate >= 1.0 {
-            // A parent's sampling does not decide what is kept here.
+            // A parent's sampling does not affect what is kept here.
             let threshold = state.has_threshold().then_some(ALL);
             return Some(Sampled {
                 rate: None,
@@ -70,7 +70,7 @@ impl Sampler {
             });
         }
         if self.keeps_failures && is_failure() {
-            // There are no more of them than are kept.
+            // All of them are kept.
             return Some(Sampled {
                 rate: Some(1.0),
                 trace_state: told(Some(ALL)),
@@ -83,7 +83,7 @@ impl Sampler {
         })
     }
 
-    /// Keeps an event that is a failure, by the configuration for failures.
+    /// Keeps an event if it is a failure, as configured for failures.
     pub(crate) fn keep_failure(
         &self,
         event: &Event<'_>,

@@ -15,7 +15,7 @@ use uilog_event::tracked::Tracked;
 
 use crate::globals::Globals;
 
-/// How many are remembered: sinks that are behind may need older ones.
+/// How many are cached: sinks that are behind may need older ones.
 const REMEMBERED: usize = 4;
 
 /// Variables of hg's environment that differ from command to command, and on
@@ -41,7 +41,7 @@ pub(crate) struct Setup {
     globals: OnceLock<Arc<Globals>>,
 }
 
-/// A sink, and the events that it wants.
+/// A sink and the events that it tracks.
 #[derive(Debug)]
 pub(crate) struct TrackedSink {
     pub(crate) definition: SinkConfig,
@@ -80,7 +80,7 @@ impl Setup {
         self.sinks.iter().find(|it| it.definition.name == name)
     }
 
-    /// Whether there is a sink of that name, and it wants such events.
+    /// Whether there is a sink of that name that tracks the event.
     pub(crate) fn wants(&self, name: &str, event: &[u8]) -> bool {
         self.sink(name).is_some_and(|it| it.tracked.contains(event))
     }

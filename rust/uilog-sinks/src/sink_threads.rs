@@ -26,14 +26,14 @@ use crate::lane::Starter;
 use crate::setup::Setups;
 use crate::sink::Open;
 
-/// How much later than it should a sink may end before it is given up.
+/// How long to wait for a sink after its deadline before it is given up.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// All structured sinks of a dispatcher.
 #[derive(Debug)]
 pub struct SinkThreads {
     open: Open,
-    /// Whether ends of commands are added up where a sink wants that.
+    /// Whether ends of commands are added up for sinks with that option.
     rolls_up: bool,
     holds: Holds,
     /// The sockets by which a sink wakes the loop.
@@ -65,8 +65,8 @@ impl SinkThreads {
         }
     }
 
-    /// The same for the records of many commands: where a sink wants that,
-    /// their ends are added up.
+    /// Like `new`, for the records of many commands: ends of commands are added
+    /// up for sinks with that option.
     pub fn of_many(open: Open) -> Self {
         Self {
             rolls_up: true,

@@ -60,8 +60,8 @@ pub fn open_local(
     })
 }
 
-/// The sink that leads to a daemon on the network, by TLS if there is a
-/// configuration for it.
+/// A sink for a daemon on the network, with TLS if there is a configuration for
+/// it.
 ///
 /// # Errors
 ///

@@ -31,8 +31,8 @@ const MAX_HOSTNAME: usize = 255;
 const MAX_MSGID: usize = 32;
 const MAX_SD_NAME: usize = 32;
 
-/// How long a message's text may be where the whole is too long for a
-/// datagram. Receivers need not take more than 2 KiB of anything.
+/// Maximum length of a message's text if the whole message is too long for a
+/// datagram. Receivers need not accept more than 2 KiB of any message.
 const SHORT_TEXT: usize = 8 << 10;
 
 /// Facilities by their names.

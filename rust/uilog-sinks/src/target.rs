@@ -19,8 +19,8 @@ use crate::template::Template;
 
 /// The local daemon's socket.
 const LOCAL_SYSLOG: &str = "/dev/log";
-/// The port that everybody uses. RFC 6587 has none for syslog over TCP, and
-/// IANA's 514 for TCP is the remote shell's.
+/// The customary port. RFC 6587 has none for syslog over TCP, and IANA's 514
+/// for TCP is that of the remote shell.
 const TCP_PORT: u16 = 514;
 /// RFC 5425, section 4.1.
 const TLS_PORT: u16 = 6514;
@@ -66,7 +66,7 @@ impl fmt::Display for Address {
 }
 
 impl Target {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Target {
             }),
             b"syslog+tcp" => address(rest, TCP_PORT).map(Self::SyslogTcp),
             b"syslog+tls" => address(rest, TLS_PORT).map(Self::SyslogTls),
-            // Invalid URLs do not keep records out of the spool.
+            // With an invalid URL, records are still written to the spool.
             b"otlp" => {
                 Ok(Self::Otlp(String::from_utf8_lossy(rest).into_owned()))
             }

@@ -157,8 +157,8 @@ impl Template {
     }
 }
 
-/// The entries of a directory that match the first of the globs, or a later
-/// one with a number behind the last point.
+/// The entries of a directory that match the first of the globs, or a later one
+/// followed by a dot and a number.
 fn matching(dir: &Path, globs: &[Glob]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();

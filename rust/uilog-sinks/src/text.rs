@@ -12,10 +12,10 @@ use serde_json::Value as Json;
 use uilog_redact::Redacted;
 use uilog_redact::Rule;
 
-/// Bytes that a text keeps at most.
+/// Maximum length of a text.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
-/// Bytes of a text that are looked at for secrets at most: the redactor may
-/// need a second for 4 MB.
+/// Maximum length of a text that is searched for secrets: the redactor may need
+/// a second for 4 MB.
 const LOOKED_AT_BYTES: usize = 2 * MAX_TEXT_BYTES;
 /// Bytes that are dropped before the part that was not examined: half of a
 /// secret, which only the other half would have revealed, is within them.
@@ -64,7 +64,7 @@ impl<'t> TruncatedText<'t> {
         };
         if looked_at.len() < text.len() {
             shown.is_cut = true;
-            // A commit's message that goes on is gone as a whole.
+            // A commit message that continues there is removed as a whole.
             let ends_in_message = places.last().is_some_and(|place| {
                 place.rule == Rule::MESSAGE
                     && place.range.end >= looked_at.len()
@@ -104,7 +104,7 @@ impl<'t> TruncatedText<'t> {
         shown
     }
 
-    /// The same, with something behind it.
+    /// Like this text, followed by another.
     pub(crate) fn followed_by(mut self, end: &[u8]) -> Self {
         self.bytes.to_mut().extend_from_slice(end);
         self.full_bytes += end.len();
@@ -146,8 +146,8 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    /// Prepares the text for this place in the record; its JSON, with the
-    /// remembered values, takes at most `max` bytes, apart from names.
+    /// Prepares the text for this place in the record; its JSON with the
+    /// replaced values has at most `max` bytes, apart from names.
     pub(crate) fn put(
         &mut self,
         place: &[&str],
@@ -195,7 +195,7 @@ fn insert(map: &mut Map<String, Json>, place: &[&str], value: Json) {
     }
 }
 
-/// As much of the text as takes `max` bytes in JSON.
+/// The beginning of the text that fits into `max` bytes of JSON.
 fn fitting(text: &str, max: usize) -> &str {
     const MAX_GROWTH: usize = 6;
     if text.len() * MAX_GROWTH <= max {
@@ -211,7 +211,7 @@ fn fitting(text: &str, max: usize) -> &str {
     text
 }
 
-/// How many bytes a text takes in JSON, without quotes.
+/// The length of a text in JSON, without quotes.
 pub(crate) fn json_len(text: &str) -> usize {
     text.chars().map(json_bytes).sum()
 }

@@ -67,14 +67,14 @@ impl<'s> TraceState<'s> {
         self.has_threshold
     }
 
-    /// The random number that the creator of the trace has given it, because
-    /// its ID is not random.
+    /// The random number of the trace's creator, for a trace without a random
+    /// ID.
     pub(crate) fn number(&self) -> Option<u64> {
         let digits = self.ours.iter().find(|it| it.0 == "rv")?.1;
         u64::from_str_radix(digits, 16).ok()
     }
 
-    /// Leaves only those of the other vendors' members whose value passes.
+    /// Removes those members of other vendors whose value does not pass.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.others.retain(|it| is_kept(it.1));
     }

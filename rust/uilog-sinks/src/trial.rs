@@ -34,7 +34,7 @@ use crate::target::Target;
 /// The option that marks a sample event.
 pub const OPTION: &[u8] = b"uilog_check";
 
-/// How long a sink may take.
+/// Time limit for a sink.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// A trial of a sink.
@@ -55,9 +55,9 @@ pub struct Trial<'a> {
 /// How a trial went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The record, as the sink was given it; none if it could not be made.
+    /// The record that the sink was given; `None` if it could not be composed.
     pub record: Option<Box<Record>>,
-    /// What became of it.
+    /// The result of its delivery.
     pub fate: DeliveryOutcome,
     /// How long that took.
     pub duration: Duration,
@@ -71,7 +71,7 @@ pub enum DeliveryOutcome {
     Delivered,
     /// It is in the spool, and still there, for this reason.
     Waiting(String),
-    /// The collector does not want it, or something that waited before it.
+    /// The collector does not accept it, or a record that waited before it.
     Rejected(String),
     /// It is lost.
     Lost(String),
@@ -89,7 +89,7 @@ impl DeliveryOutcome {
     }
 }
 
-/// Sends the sink a sample of an event, and waits for what becomes of it.
+/// Gives the sink a sample event, and waits for the result.
 pub fn run(
     trial: &Trial<'_>,
     definition: &SinkConfig,
@@ -143,7 +143,7 @@ fn try_one(
     Ok(DeliveryOutcome::Delivered)
 }
 
-/// Whether the other signal is taken does not matter.
+/// Whether the other signal is accepted does not matter.
 fn fate_of(kind: SignalType, mut flushed: Flushed) -> DeliveryOutcome {
     let waiting = flushed.waiting[kind.channel()].take();
     match (flushed.end, waiting, flushed.rejection) {

@@ -26,14 +26,14 @@ use crate::sink::LossReport;
 use crate::sink::Open;
 use crate::sink::Sink;
 
-/// How long one delivery may take.
+/// Time limit for one delivery.
 const DELIVERY_BOUND: Duration = Duration::from_secs(10);
 /// How often to check for a receiver's answer while a process waits: at first,
 /// and after a while.
 const SOONEST_LOOK: Duration = Duration::from_millis(1);
 const LATEST_LOOK: Duration = Duration::from_millis(32);
 
-/// Why a sink has ended whose thread has.
+/// Why a sink has ended whose thread panicked.
 const PANICKED: &str = "it panicked";
 
 /// Starts a sink's thread. It opens the sink itself, because that may read
@@ -127,7 +127,7 @@ struct Worker {
     /// None if the sink numbers records itself.
     numbering: Option<Numbering>,
     opened: Box<dyn Sink>,
-    /// Parcels taken and not reported.
+    /// Parcels whose result has not been reported.
     in_hand: u64,
     /// Parcels that a rollup counts, reported as such.
     held: u64,

@@ -45,10 +45,10 @@ const EVICTED: &str = "evicted.counts";
 const FORGOTTEN: &str = "forgotten.counts";
 /// What the names of a file end with that is not complete.
 const NEW_SUFFIX: &str = ".new";
-/// The longest file that is one of ours: a line for each of a great many
+/// The maximum size of a file of this kind: a line for each of very many
 /// segments.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The bytes from which on no more progress is appended.
+/// At this size no more progress is appended.
 const MAX_PROGRESS_BYTES: usize = 256 * 1024;
 /// Replaces line ends where everything is on one line.
 const LINE_END: u8 = b';';
@@ -62,7 +62,7 @@ pub(crate) struct Sent {
     pub(crate) records: u64,
     /// Records that have been rejected.
     pub(crate) rejected: u64,
-    /// Those of them that are no longer kept.
+    /// How many of them have been deleted.
     pub(crate) rejected_dropped: u64,
     /// Damage that was found in reading.
     pub(crate) damage: Damage,
@@ -74,7 +74,7 @@ pub(crate) struct Sent {
     pub(crate) has_progress: bool,
 }
 
-/// Losses: records that were not accepted and are gone.
+/// Losses: records that were accepted and are gone, or were not accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     rejected: u64,

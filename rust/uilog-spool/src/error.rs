@@ -56,7 +56,7 @@ pub(crate) enum Cause {
     /// Other users could read, change or replace what is in the spool.
     #[error("{0}")]
     Unsafe(String),
-    /// It holds as much as it may, and nothing of it can be evicted now.
+    /// The spool has reached its limit, and nothing can be evicted now.
     #[error("the spool is full")]
     Full,
     /// Longer than any record may be.

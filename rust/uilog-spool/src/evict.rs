@@ -31,7 +31,7 @@ use crate::spool::Spool;
 
 /// The name of the evictor's lock file.
 pub const LOCK: &str = "evict.lock";
-/// Segments that are removed together, each of which takes two descriptors.
+/// Segments that are removed together; each needs two descriptors.
 const GROUP: usize = 16;
 
 /// Makes room for `reserve` bytes, as far as possible, and removes records that
@@ -100,7 +100,7 @@ fn evict<F: Files>(
     for segment in segments {
         match is_due(segment, total.saturating_sub(freed)) {
             Age::TooOld => {}
-            // Those behind it were created later.
+            // All later segments are younger.
             Age::Young => break,
             Age::Undated => {
                 undated.push(segment);
@@ -110,7 +110,8 @@ fn evict<F: Files>(
         }
         // Those before it were created earlier.
         for segment in undated.drain(..).chain([segment]) {
-            // One that cannot be read or locked does not keep the others.
+            // A segment that cannot be read or locked does not prevent the
+            // removal of others.
             match Reader::open(spool, segment.name, SegmentProgress::default())
             {
                 // Another process has removed it, which makes room as well.
@@ -231,7 +232,7 @@ fn count<F: Files>(
             }
         }
     }
-    // The place goes back where the file has been cut off.
+    // The place moves back if the file has been truncated.
     let passed = reader.place().position.saturating_sub(start);
     evicted.bytes += passed.saturating_sub(damage.bytes + done_bytes);
     evicted.damage += damage;

@@ -40,9 +40,9 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Linux's file with the ID of the current boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The system's calls. Each is one call and may fail as that does, with
-/// `Interrupted` as well; [`Files::append`] and [`Files::read`] may do less
-/// than they were asked for.
+/// The system calls. Each method is one call and may fail as that does, also
+/// with `Interrupted`; [`Files::append`] and [`Files::read`] may process less
+/// than requested.
 pub trait Files {
     /// An open file.
     type File: Debug;
@@ -152,7 +152,7 @@ pub trait Files {
     ///
     /// # Errors
     ///
-    /// The system's, or it is no file of ours.
+    /// The system's, or it is not a file of the spool.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Sets a file's modification time to now, for processes that check since
@@ -356,7 +356,7 @@ fn boot_ms() -> u64 {
     })
 }
 
-/// Asked for once: it does not change while a process lives.
+/// Read once, since it cannot change while a process lives.
 fn boot() -> [u8; 16] {
     static BOOT: OnceLock<[u8; 16]> = OnceLock::new();
     *BOOT.get_or_init(|| {

@@ -108,7 +108,7 @@ impl Frame<'_> {
     }
 }
 
-/// The header of a frame, whose sum is right.
+/// The header of a frame, with a correct checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     kind: FrameKind,
@@ -185,10 +185,10 @@ impl Header {
     }
 }
 
-/// Where the next header in `bytes` may begin; their end if there is none.
+/// Where the next header in `bytes` may begin; their end if no header can.
 pub(crate) fn next_candidate(bytes: &[u8]) -> usize {
     memmem::find(bytes, &MAGIC).unwrap_or_else(|| {
-        // The first bytes of it may be the last ones here.
+        // `bytes` may end within the magic number.
         (1..MAGIC.len())
             .rev()
             .find(|length| bytes.ends_with(&MAGIC[..*length]))

@@ -28,7 +28,7 @@ const MAX_TIME: u64 = (1 << (4 * TIME_DIGITS)) - 1;
 pub(crate) enum Class {
     /// Waiting to be sent.
     Pending,
-    /// Refused by the receiver for good, and kept aside.
+    /// Permanently refused by the receiver, and kept separately.
     Rejected,
 }
 

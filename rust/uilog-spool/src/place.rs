@@ -140,8 +140,8 @@ fn look_or_create(
     .context(Operation::Use, path)
 }
 
-/// Creates a directory, unless another process is faster: then what there is,
-/// is looked at as any other.
+/// Creates a directory, unless another process is faster: then the existing one
+/// is checked like any other.
 fn create(parent: &Path, path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default();
     let above = OwnDir::beside_users_file(parent)?;
@@ -151,7 +151,7 @@ fn create(parent: &Path, path: &Path) -> io::Result<()> {
             None => Err(error),
         },
         Ok(_) => {
-            // Where that is refused, it takes its time.
+            // If that fails, the system writes the directory later.
             let _ = File::open(parent).and_then(|it| it.sync_all());
             Ok(())
         }

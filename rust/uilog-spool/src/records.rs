@@ -192,8 +192,8 @@ impl<F: Files> Iterator for RejectedRecords<F> {
 }
 
 impl<F: Files> Spool<F> {
-    /// What waits, the oldest first, to look at or to export. Nothing changes
-    /// by that, and no lock is taken.
+    /// The waiting records, the oldest first, to show or to export them. This
+    /// changes nothing and takes no lock.
     ///
     /// # Errors
     ///

@@ -63,14 +63,14 @@ pub(crate) struct Reader<F: Files> {
     place: SegmentProgress,
     /// Who began it, once that has been read.
     head: Option<Option<Head>>,
-    /// Some bytes of the file, and where they begin. Behind them there is room.
+    /// A part of the file, and its position. The buffer has room after it.
     window: Vec<u8>,
     window_bytes: usize,
     window_at: u64,
 }
 
 impl<F: Files> Reader<F> {
-    /// Opens a segment to read it from `place` on; none if it has gone.
+    /// Opens a segment to read it from `place`; `None` if it has been removed.
     pub(crate) fn open(
         spool: &Spool<F>,
         name: Name,
@@ -103,7 +103,7 @@ impl<F: Files> Reader<F> {
         self.place
     }
 
-    /// Goes back to where it has been.
+    /// Returns to an earlier place.
     pub(crate) fn set_place(&mut self, place: SegmentProgress) {
         self.place = place;
     }
@@ -222,8 +222,8 @@ impl<F: Files> Reader<F> {
                     self.fill(spool, at, header.frame_bytes())?;
                     let bytes = self.from(at);
                     let is_torn = bytes.len() < header.frame_bytes();
-                    // One that is being written says as well as a whole one
-                    // that its writer has gone on.
+                    // A segment that is being written is as good a sign as a
+                    // complete one that its writer has continued.
                     if header.is_whole(bytes, self.name.salt())
                         || (is_torn && !is_ended)
                     {
@@ -298,7 +298,7 @@ impl<F: Files> Reader<F> {
         Found::Damaged(Damage { records, bytes })
     }
 
-    /// The first header at or behind `at`, or the end of the file.
+    /// The first header at or after `at`, or the end of the file.
     fn next_header(
         &mut self,
         spool: &Spool<F>,

@@ -76,7 +76,7 @@ struct Part {
     /// Damage since the previous part.
     damage: Damage,
     is_record: bool,
-    /// Its writer has gone, and nothing is left in it.
+    /// Its writer has ended or left it, and no record remains in it.
     is_finished: bool,
 }
 
@@ -102,7 +102,7 @@ impl Batch {
 pub enum Verdict {
     /// It has everything.
     Accepted,
-    /// It has everything but these, which it will never take.
+    /// It has everything except these, which it will never accept.
     Rejected {
         /// Their indices in the batch.
         indices: Vec<usize>,
@@ -237,7 +237,8 @@ impl<F: Files> Sender<F> {
         batches
     }
 
-    /// The next records of a channel. If there are none, progress is not saved.
+    /// The next records of a channel. If there are none, progress is not
+    /// stored.
     fn take_batch(
         &mut self,
         channel: usize,
@@ -301,7 +302,8 @@ impl<F: Files> Sender<F> {
         }
     }
 
-    /// Takes records out of a segment; returns whether the batch is full.
+    /// Reads records from a segment into the batch; returns whether the batch
+    /// is full.
     fn take_from(
         &mut self,
         name: Name,
@@ -418,13 +420,13 @@ impl<F: Files> Sender<F> {
         self.reject(batch, &[], b"")
     }
 
-    /// The receiver has all of the batch but those with these indices, which
-    /// it will never take: they are kept aside, with the reason.
+    /// The receiver has the batch except the records with these indices, which
+    /// it will never accept: they are kept separately, with the reason.
     ///
     /// # Errors
     ///
-    /// As [`Sender::accept`]. A rejected record that cannot be kept is counted
-    /// as one that is no longer kept.
+    /// Like [`Sender::accept`]. A rejected record that cannot be kept is
+    /// counted as deleted.
     pub fn reject(
         &mut self,
         batch: Batch,
@@ -520,13 +522,13 @@ impl<F: Files> Sender<F> {
         }
     }
 
-    /// Hands everything that waits to `deliver`, batch by batch, until nothing
-    /// is left or that wants to be asked again later. Returns whether nothing
-    /// is left.
+    /// Passes all waiting records to `deliver`, batch by batch, until none are
+    /// left or `deliver` returns that it wants to be called later. Returns
+    /// whether none are left.
     ///
     /// # Errors
     ///
-    /// As [`Sender::next_batch`] and [`Sender::accept`].
+    /// Like [`Sender::next_batch`] and [`Sender::accept`].
     pub fn flush(
         &mut self,
         max_records: usize,
@@ -739,8 +741,8 @@ impl<F: Files> Sender<F> {
         // Until that has worked nothing is appended, and so not removed either.
         self.saved_ms = None;
         self.sent.save(&self.spool)?;
-        // A power cut must not undo the count of losses while it keeps the
-        // removal of the records, or remove both files.
+        // After a power cut, the removal of the records must not be on the disk
+        // without the count of losses, and one of the two files must be there.
         let losses = self.sent.losses();
         let is_needed = self.spool.sync_policy() == SyncPolicy::Each
             || self.sent.has_progress

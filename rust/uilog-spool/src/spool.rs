@@ -42,14 +42,14 @@ const MAX_SKEW_MS: u64 = 60 * 60 * 1000;
 /// had not been set yet.
 const EARLIEST_MS: u64 = 1_735_689_600_000;
 
-/// How much may be kept.
+/// The limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum bytes of waiting records. If there is no room for more, the
     /// oldest are evicted.
     pub max_bytes: u64,
-    /// No record is kept for longer. They go in groups, so one may go up to
-    /// an hour, or a 24th of this, earlier.
+    /// The maximum age of a record. Records are removed in groups, so one may
+    /// be removed up to an hour, or a 24th of this, earlier.
     pub max_age: Duration,
     /// Maximum bytes of rejected records.
     pub max_rejected_bytes: u64,
@@ -126,15 +126,15 @@ impl std::fmt::Debug for HoldBack {
     }
 }
 
-/// Where a spool is and how it is kept.
+/// The location of a spool and its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How much may be kept.
+    /// The spool's limits.
     pub limits: Limits,
     /// When records are made to survive a power cut.
     pub sync: SyncPolicy,
-    /// Directories above this one are not looked at to find out whether the
-    /// spool is safe: the user's home.
+    /// Directories above this one, the user's home, are not examined to decide
+    /// whether the spool is safe.
     pub home: Option<PathBuf>,
     /// Which records are sent independently of which others.
     pub channels: Channels,
@@ -312,7 +312,7 @@ impl<F: Files> Spool<F> {
             .context(Operation::Sync, self.dir())
     }
 
-    /// Removes a segment, which may have gone.
+    /// Removes a segment; it is no error if it does not exist.
     pub(crate) fn remove(&self, name: Name) -> Result<(), Error> {
         let path = self.path_of(name);
         match retry(|| self.files().remove(&path)) {

@@ -21,7 +21,7 @@ use crate::spool::Spool;
 /// The losses since the spool was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LossCounts {
-    /// Records that have gone unsent because of the limits.
+    /// Records that were removed unsent because of the limits.
     pub evicted: u64,
     /// Records that have been rejected.
     pub rejected: u64,
@@ -38,7 +38,7 @@ pub struct Stats {
     pub pending: u64,
     /// Bytes of their payloads.
     pub pending_bytes: u64,
-    /// How many of them wait for another program, or behind one that does.
+    /// How many of them wait for another program, or for a record that does.
     pub held_back: u64,
     /// How long the oldest of them has waited.
     pub oldest: Option<Duration>,
@@ -49,8 +49,8 @@ pub struct Stats {
     /// Those of them that are empty: cut off, unless their writer has only just
     /// created them or ended at that moment.
     pub empty: u64,
-    /// Those of them that cannot be read, whose records are not in the
-    /// numbers.
+    /// How many of them cannot be read; the numbers do not include their
+    /// records.
     pub unreadable: u64,
     /// Records that have been accepted.
     pub sent: u64,
@@ -61,7 +61,7 @@ pub struct Stats {
     pub evicted_bytes: u64,
     /// Records that have been rejected.
     pub rejected: u64,
-    /// Those of them that are no longer kept.
+    /// How many of them have been deleted.
     pub rejected_dropped: u64,
     /// Records that are lost because a file was damaged. Where the end of a
     /// file is, it is not known how many those are, and counted as one.

@@ -37,11 +37,12 @@ use crate::segment::Step;
 use crate::spool::Spool;
 use crate::spool::SyncPolicy;
 
-/// Segments of others that are looked at, the latest first.
+/// Maximum number of segments of other writers that are examined, the latest
+/// first.
 const MAX_ADOPTIONS: usize = 4;
 /// Attempts at an operation that another process may undo at the same time.
 const MAX_ATTEMPTS: usize = 3;
-/// Bytes that are kept to put the next record together.
+/// The size of the buffer that is kept for the next record.
 const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A record is in the spool.
@@ -141,13 +142,13 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    /// Appends a record, and returns once it is in a file. Never blocks.
+    /// Appends a record, and returns as soon as it is in a file. Never blocks.
     ///
     /// # Errors
     ///
-    /// The record is too long, or there is no room for it, or the system does
-    /// not write it. It is then not in the spool, unless a sync has failed:
-    /// then it may be.
+    /// The record is too long, there is no room for it, or the system cannot
+    /// write it. The record is then not in the spool; only after a failed sync
+    /// it may be.
     pub fn append(
         &mut self,
         id: &RecordId,
@@ -156,14 +157,14 @@ impl<F: Files> Writer<F> {
         self.append_frame(FrameKind::Record, id, payload, MAX_PAYLOAD_BYTES)
     }
 
-    /// Appends the first of these records, and with the same write those behind
-    /// it for which there is room in the segment; returns how many. Each is
-    /// acknowledged then, as by [`Writer::append`].
+    /// Appends the first of these records and, with the same write, those after
+    /// it that fit into the segment; returns the number. Each is then
+    /// acknowledged, like with [`Writer::append`].
     ///
     /// # Errors
     ///
-    /// As [`Writer::append`], of the first record; of the others nothing is in
-    /// the spool.
+    /// Like [`Writer::append`], for the first record; none of the others is in
+    /// the spool then.
     pub fn append_some<P: AsRef<[u8]>>(
         &mut self,
         records: &[(RecordId, P)],
@@ -200,8 +201,8 @@ impl<F: Files> Writer<F> {
         Ok(self.append_frames(kind, &[(id, payload)])?.1)
     }
 
-    /// Appends the first of these frames and those for which there is room
-    /// behind it; returns how many. There is one at least.
+    /// Appends the first of these frames and those after it that fit; returns
+    /// the number, which is at least one.
     fn append_frames(
         &mut self,
         kind: FrameKind,

@@ -39,10 +39,11 @@ const MAX_NAMES: usize = 1 << 16;
 /// size by every second, and so on: each command pays the same, however many
 /// run at once or have left pages.
 const LOOKED_THROUGH_BYTES: i64 = 16 * 1024;
-/// Every dispatcher scans the directory in which pages are created, and one of
-/// so many also the other directories, where other environments create theirs:
-/// to open and list these costs a third of the time of a dispatcher that has
-/// run one script. Commands that read the journal scan all of them.
+/// Every dispatcher scans the directory in which pages are created. One in this
+/// many also scans the other directories, where other environments create
+/// theirs: opening and listing these takes a third of the run time of a
+/// dispatcher that has run one script. Commands that read the journal scan all
+/// of them.
 const EVERYWHERE_ONE_OF: u32 = 16;
 /// For so long a dispatcher is not expected to have begun.
 const PATIENCE: Duration = Duration::from_secs(2);

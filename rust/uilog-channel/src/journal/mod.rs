@@ -110,7 +110,7 @@ impl Journal {
     }
 
     /// The fallback for failures while there is a problem with the first
-    /// directory; `None` if there is none, or no fallback.
+    /// directory; `None` if there is no problem, or no fallback.
     pub fn fallback(&self) -> Option<PathBuf> {
         self.problem()?;
         let mut places = self.places.iter();
@@ -130,9 +130,10 @@ impl Journal {
         self.plan(failure)?.run()
     }
 
-    /// Appends a failure without waiting for a home directory, by a child
-    /// process: see [`uilog_sys::append`]. If there can be none, it goes to a
-    /// local file system at once.
+    /// Appends a failure in a child process, so that this one does not wait for
+    /// the file system of the home directory: see [`uilog_sys::append`]. If no
+    /// process can be started, the failure is appended to a local file system
+    /// by this one.
     ///
     /// # Errors
     ///
@@ -224,7 +225,8 @@ impl Journal {
     }
 }
 
-/// Keeps only the first failure about each page, the oldest first.
+/// Keeps only the first failure about each page, and sorts them, the oldest
+/// first.
 fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
     let mut pages = HashSet::new();
     failures.retain(|failure| match &failure.page {
@@ -236,8 +238,8 @@ fn finished(mut failures: Vec<Failure>) -> Vec<Failure> {
     failures
 }
 
-/// Whether so many processes of this one append that what comes next goes to
-/// another place.
+/// Whether so many child processes are still appending that the next failure is
+/// appended elsewhere.
 pub fn is_busy() -> bool {
     append::is_busy()
 }
@@ -267,8 +269,8 @@ pub struct Group<'a> {
     pub lost: u64,
 }
 
-/// Makes one of the failures of the same kind, event and detail. Those whose
-/// last failure is the oldest come first.
+/// Groups the failures by kind, event and detail. The group whose last failure
+/// is the oldest comes first.
 pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for failure in failures {

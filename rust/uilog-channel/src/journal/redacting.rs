@@ -22,5 +22,5 @@ pub(super) fn redacted(detail: String) -> String {
     }
 }
 
-/// Takes secrets out of a text.
+/// Removes secrets from a text.
 pub type Redact = fn(&[u8]) -> Vec<u8>;

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A script that failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScriptFailure {
-    /// The file and line that define it, or what else does.
+    /// Where it is defined: a file and line, or a description of another place.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// The root of hg's repository, if it had one.

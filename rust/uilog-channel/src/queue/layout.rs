@@ -12,9 +12,9 @@ use std::os::unix::fs::FileExt;
 pub(super) const FIRST_FRAME: u64 = 4096;
 /// Bytes of a frame's length, which precedes it.
 pub(super) const LENGTH_BYTES: u64 = 4;
-/// Memory is given back in steps of this many bytes.
+/// Memory is released in steps of this many bytes.
 pub(super) const RELEASE_STEP: u64 = 256 * 1024;
-/// Memory can be given back in whole pages only.
+/// Memory can only be released in whole pages.
 pub(super) const PAGE_BYTES: u64 = 4096;
 /// Bytes of one unit of `st_blocks`.
 pub(super) const BLOCK_BYTES: u64 = 512;
@@ -24,7 +24,7 @@ pub(super) const BLOCK_BYTES: u64 = 512;
 pub(super) const MAGIC_AT: u64 = 0;
 /// The file's first bytes, followed by the protocol in two bytes.
 pub(super) const MAGIC: [u8; 6] = *b"uilog\0";
-/// Where the page says how the queue is kept.
+/// The word with the flags of the queue.
 pub(super) const FLAGS_AT: u64 = 8;
 /// The frames are in a separate file.
 pub(super) const APART: u64 = 1;
@@ -65,7 +65,7 @@ pub(super) const CLAIMED_AT: u64 = 968;
 /// Where the writer says of how many of its records it waits for the delivery;
 /// 0: of none.
 pub(super) const AWAITED_AT: u64 = 1008;
-/// Where the reader says of how many of them it knows the outcome.
+/// The word in which the reader counts those with a known outcome.
 pub(super) const OUTCOME_AT: u64 = 1016;
 /// Set in that word if some of them are not delivered, and stay where they are.
 pub(super) const DEFERRED: u64 = 1 << 63;
@@ -139,12 +139,12 @@ pub(super) fn page_after(position: u64) -> u64 {
     page_of(position + PAGE_BYTES - 1)
 }
 
-/// The writer's protocol; if it is another one, nothing else can be
-/// interpreted.
+/// The writer's protocol. If it differs from this version's, nothing else can
+/// be interpreted.
 ///
 /// # Errors
 ///
-/// It is not a page, which is `InvalidData`.
+/// `InvalidData` if the file is not a page.
 pub fn protocol_of(page: &File) -> io::Result<u16> {
     let mut magic = [0; MAGIC.len() + 2];
     page.read_exact_at(&mut magic, MAGIC_AT)

@@ -27,7 +27,7 @@ pub fn probe() -> io::Result<Memory> {
     }
 }
 
-/// A file without a name: in memory where the system can, else in the
+/// A file without a name: in memory if the system supports it, otherwise in the
 /// directory for temporary files.
 pub fn anonymous_file() -> io::Result<File> {
     in_memory(c"uilog")

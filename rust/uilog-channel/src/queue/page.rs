@@ -36,8 +36,8 @@ use super::progress::Committed;
 use super::progress::OpenCommand;
 use super::progress::Progress;
 
-/// The first protocol whose page has its words where they are now. Later ones
-/// may append words, and move none.
+/// The first protocol with today's positions of the words. Later ones may
+/// append words, but must not move any.
 const FIRST_OF_LAYOUT: u16 = 6;
 /// A page that says of more jobs than this is damaged.
 const MAX_JOBS: u64 = 1 << 48;
@@ -54,7 +54,7 @@ pub struct Page {
     pub reader_pid: u64,
     /// How many readers had begun before that one.
     pub begun_before: u64,
-    /// Events that the writer has lost and the journal does not know of.
+    /// Events that the writer has lost and has not reported to the journal.
     pub writer_untold: u64,
     /// How many commands had begun and not ended.
     pub open: u16,
@@ -77,12 +77,12 @@ pub struct Page {
 }
 
 impl Page {
-    /// Reads a page; of one whose words are elsewhere only the protocol.
+    /// Reads a page; only the protocol if that has the words elsewhere.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is no page or a damaged one, which is
-    /// `InvalidData`.
+    /// The file cannot be read. `InvalidData` if it is not a page, or a damaged
+    /// one.
     pub fn read(file: &File) -> io::Result<Self> {
         let damaged = || io::Error::from(io::ErrorKind::InvalidData);
         let mut page = [0; FIRST_FRAME as usize];
@@ -153,7 +153,7 @@ impl Page {
         Ok(read)
     }
 
-    /// Whether the words of its protocol are where ours are.
+    /// Whether its protocol has the words at today's positions.
     pub fn has_words(&self) -> bool {
         self.protocol >= FIRST_OF_LAYOUT
     }

@@ -21,8 +21,8 @@ pub enum Delivery {
     /// Each receiver has it, and has answered if it answers at all; or it is
     /// lost, and counted.
     Done,
-    /// Not now: some of it stays where it is for a later command, because a
-    /// receiver takes nothing.
+    /// Part of it stays in the queue for a later command, because a receiver
+    /// accepts nothing now.
     Deferred,
 }
 
@@ -52,7 +52,7 @@ pub struct Committed {
 pub struct OpenCommand {
     /// The position of its frame.
     pub at: u64,
-    /// How many there are, with those around it.
+    /// The number of running commands, nested ones included.
     pub depth: u16,
 }
 
@@ -96,10 +96,10 @@ macro_rules! words {
 }
 
 words! {
-    /// The first frame that scripts have not been taken from. Those before it
-    /// are never run again.
+    /// The first frame whose scripts have not been started. Scripts of earlier
+    /// frames are never run again.
     scripts_at,
-    /// Jobs that have been looked at, scripts and records.
+    /// Jobs that have been read from the queue, scripts and records.
     taken,
     /// Scripts started.
     started,
@@ -116,13 +116,13 @@ words! {
     refused_by,
     /// How many readers have begun to serve the queue.
     readers,
-    /// Scripts taken from the queue.
+    /// Scripts read from the queue.
     scripts,
     /// The first frame whose record is not finished by every sink. The next
     /// reader delivers from there.
     records_at,
-    /// Records before `records_at`: every sink is done with them, or has been
-    /// given up.
+    /// Records before `records_at`: each sink has finished them or has given
+    /// them up.
     records,
     /// Records that did not arrive, once for each sink that they were for.
     records_lost,
@@ -134,8 +134,8 @@ words! {
     environment_at,
     /// The last items before both, 0 if there are none.
     items_at,
-    /// Scripts started whose end no reader will see, because the one that has
-    /// started them ended first, and they went on.
+    /// Scripts that have been started, but whose end no reader will see: the
+    /// reader that has started them ended before them.
     unseen,
 }
 

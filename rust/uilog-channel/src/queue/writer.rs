@@ -49,23 +49,23 @@ const COPY_BYTES: usize = 64 * 1024;
 /// Commands that run within each other at most, as far as is noted.
 const MAX_OPEN: usize = 64;
 
-/// How much a writer may take beyond what its queue contains, before it asks
-/// for more room, so that few ask often.
+/// How much memory a writer reserves beyond the content of its queue, so that
+/// it seldom has to reserve more.
 const ALLOWANCE_BYTES: u64 = 64 * 1024;
-/// How much of that it may keep: it need not ask again while a reader releases
-/// a part of this at a time.
+/// How much of that it may keep, so that it need not reserve again each time a
+/// reader releases a part.
 const KEPT_BYTES: u64 = 2 * RELEASE_STEP;
 
 /// hg's end.
 #[derive(Debug)]
 pub struct Writer {
     page: File,
-    /// None if they are behind the page.
+    /// `None` if the frames follow the page in the same file.
     frames: Option<File>,
     committed: Committed,
-    /// Bytes that the queue's memory may take.
+    /// The maximum size of the queue's memory in bytes.
     max_bytes: u64,
-    /// Of these, how many it may take for now: others share what there is.
+    /// The part of `max_bytes` that is reserved now; queues share the rest.
     allowed: u64,
     /// How many more the last append would have needed.
     missing: u64,
@@ -75,19 +75,19 @@ pub struct Writer {
     reader: (u64, u64),
     /// Events that the writer has lost and that are not in the journal.
     untold: u64,
-    /// The commands that run, the innermost last: by what the caller knows
-    /// them, and the word that names them.
+    /// The running commands, the innermost last: the caller's identifier and
+    /// the word of each.
     open: Vec<(u64, OpenCommand)>,
     /// The page is to name none of them for the moment.
     is_hidden: bool,
 }
 
 impl Writer {
-    /// Creates a queue that takes at most `max_bytes` of memory.
+    /// Creates a queue with at most `max_bytes` of memory.
     ///
     /// # Errors
     ///
-    /// The system has no descriptor or no memory left.
+    /// The system has no descriptor or memory left.
     pub fn create(max_bytes: u64) -> io::Result<Self> {
         Self::lay_out(frames_file()?, max_bytes)
     }
@@ -139,7 +139,7 @@ impl Writer {
         &self.page
     }
 
-    /// Where the frames are, if not behind the page.
+    /// The file with the frames, unless they follow the page.
     pub fn frames(&self) -> Option<&File> {
         self.frames.as_ref()
     }
@@ -148,7 +148,7 @@ impl Writer {
         self.frames.as_ref().unwrap_or(&self.page)
     }
 
-    /// Changes how much memory the queue may take.
+    /// Changes the maximum size of the queue's memory.
     pub fn set_max_bytes(&mut self, max_bytes: u64) {
         if self.max_bytes != max_bytes {
             self.max_bytes = max_bytes;
@@ -205,8 +205,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Asks the reader to deliver all that has been appended so far at once,
-    /// and to say when it is delivered: [`Self::delivery`].
+    /// Asks the reader to deliver everything appended so far without delay, and
+    /// to confirm it in [`Self::delivery`].
     ///
     /// # Errors
     ///
@@ -370,7 +370,7 @@ impl Writer {
         self.open.last().map_or(0, |it| it.1.word())
     }
 
-    /// What the page says of it, and when that was.
+    /// The word and the time of the innermost command in the page.
     fn open_words(&self) -> [u64; 2] {
         let word = if self.is_hidden { 0 } else { self.open_word() };
         [word, clock::monotonic_micros()]
@@ -385,7 +385,7 @@ impl Writer {
         if end <= self.room_until {
             return Ok(());
         }
-        // What the reader has given back no longer counts as allocated.
+        // What the reader has released no longer counts as used.
         let used = self.bytes()?;
         let added = end - self.committed.end;
         let wanted = used + added;
@@ -393,7 +393,7 @@ impl Writer {
             return Err(io::ErrorKind::StorageFull.into());
         }
         if self.allowed != u64::MAX {
-            // What the reader has given back has to be allowed again.
+            // What the reader has released has to be reserved again.
             let kept = (used + KEPT_BYTES).max(wanted);
             self.allowed = self.allowed.min(kept);
         }
@@ -430,12 +430,16 @@ impl Writer {
         read_failure(&self.page)
     }
 
-    /// The memory that the queue takes, in bytes.
+    /// The queue's memory in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The file's status cannot be read.
     pub fn bytes(&self) -> io::Result<u64> {
         Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }
 
-    /// Goes on in another file, to which [`copy`] has copied the queue.
+    /// Continues in another file, to which [`copy`] has copied the queue.
     pub fn go_on_in(&self, file: File) -> Self {
         Self {
             committed: self.committed,

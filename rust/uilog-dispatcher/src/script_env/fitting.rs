@@ -22,11 +22,11 @@ const MIN_TOTAL_BYTES: usize = 128 * 1024;
 const MAX_TOTAL_BYTES: usize = 6 * 1024 * 1024;
 /// Room for the program's path, the auxiliary vector and alignment.
 const SLACK_BYTES: usize = 4096;
-/// A value of the event is not cut below this for what the user's environment
-/// takes.
+/// A value of the event is not truncated below this to make room for the user's
+/// environment.
 const SHORT_BYTES: usize = 1024;
 
-/// How many bytes the kernel takes.
+/// The kernel's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Of one string, its NUL included.

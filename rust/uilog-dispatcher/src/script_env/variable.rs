@@ -12,8 +12,8 @@ pub(super) const POINTER_BYTES: usize = size_of::<usize>();
 /// Bytes of an option key that are named in `UILOG_TRUNCATED`.
 pub(super) const MAX_SHOWN_NAME_BYTES: usize = 64;
 
-/// Whose a variable is, which decides when it is cut: the event's first, the
-/// user's if they leave no room for short values, ours never.
+/// The origin of a variable decides when it is truncated: the event's first,
+/// the user's if they leave no room for short values, uilog's never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Ours,
@@ -44,7 +44,7 @@ impl Variable<'_> {
         self.name.len() + 1 + self.value_bytes() + 1 + POINTER_BYTES
     }
 
-    /// Cuts the value so that it takes at most `bytes`, if that is shorter.
+    /// Truncates the value to `bytes`, if that is shorter.
     pub(super) fn cut_to(&mut self, bytes: usize) {
         if self.value_bytes() > bytes {
             self.kept = self.kept.min(bytes.saturating_sub(TRUNCATED.len()));
@@ -69,7 +69,7 @@ pub(super) fn shown_name(name: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// The name with every byte replaced that no shell takes in one.
+/// The name, with every byte replaced that shells do not accept in one.
 pub(super) fn usable_name(name: &[u8]) -> Vec<u8> {
     let usable = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     name.iter()

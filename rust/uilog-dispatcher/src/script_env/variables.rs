@@ -24,13 +24,13 @@ pub struct Input<'a> {
     pub event: &'a Event<'a>,
     /// hg's executable.
     pub hg: &'a [u8],
-    /// How many scripts are around hg.
+    /// How many scripts this hg is nested in.
     pub depth: u32,
     /// hg's environment: `NAME=value`, each followed by NUL.
     pub base: &'a [u8],
     /// What hg's environment says in `TRACEPARENT`, unless `base` does.
     pub traceparent: Option<&'a [u8]>,
-    /// Bytes that the arguments take, with their pointers.
+    /// The arguments' size with their pointers.
     pub argument_bytes: usize,
 }
 
@@ -83,7 +83,7 @@ fn add_options<'a>(event: &'a Event<'a>, variables: &mut Vec<Variable<'a>>) {
         }
         false
     };
-    // Stock names first: a usable name never takes the place of one.
+    // Stock names first, so that a replaced name cannot hide one.
     for option in &event.options {
         if !option.key.contains(&b'=') && !option.key.contains(&0) {
             let value = visible_nul(option.value.for_shell());

@@ -30,7 +30,7 @@ use super::ring::KEPT_BYTES;
 use super::ring::Ring;
 
 /// Maximum number of scripts whose output is captured at a time, because each
-/// takes descriptors.
+/// needs descriptors.
 const MAX_CAPTURED: u64 = 64;
 /// The part of all descriptors that as many scripts may be: others need them.
 const CAPTURED_PART: u64 = 16;
@@ -51,7 +51,7 @@ const MAX_LAST_READS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Collector {
     pipes: Vec<Rc<Pipe>>,
-    /// The process that takes over pipes, if it was started.
+    /// The process that pipes are passed to, if it was started.
     process: Option<OwnedFd>,
     /// This process is a batch process, and that one must not be one.
     leave_batch: bool,
@@ -95,8 +95,8 @@ impl Collector {
         }
     }
 
-    /// The standard error for a script that is about to start. None if there is
-    /// no pipe: then its output is lost, and nothing else.
+    /// The standard error of a script that is about to start. `None` if there
+    /// is no pipe: then only its output is lost.
     pub(crate) fn capture(&mut self) -> Option<Capture> {
         self.forget();
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |it| it.0);
@@ -137,8 +137,8 @@ impl Collector {
         }
     }
 
-    /// A script has ended. Reads its output; if processes that it has left
-    /// behind can write more, passes on its pipe.
+    /// A script has ended. Reads its output; if processes that the script has
+    /// started can still write, passes on its pipe.
     pub(crate) fn script_ended(&mut self, capture: &Capture) {
         let pipe = &capture.pipe;
         let is_more = |_: &usize| pipe.is_ours() && pipe.take();

@@ -23,8 +23,7 @@ const LENGTH_AT: u64 = 8;
 /// Offset of the ring with the last bytes.
 const TEXT_AT: u64 = 16;
 
-/// The end of one text. If there is no memory for it, it is lost, and nothing
-/// else.
+/// The end of one text. If there is no memory for it, only the text is lost.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     /// Made when the first text comes: most scripts say nothing, and to make

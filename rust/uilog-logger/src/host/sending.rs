@@ -33,7 +33,7 @@ use crate::record_queue::NotQueued;
 use crate::sinks::records::StructuredSinks;
 
 /// Maximum nesting depth of scripts: a script that runs hg, whose events run
-/// the script, would never end.
+/// the script again, would never end.
 const MAX_NESTING: u32 = 5;
 
 /// What the event says it took, in seconds.
@@ -236,7 +236,7 @@ impl Host {
         self.send(event, sinks.items(), settings, moment)
     }
 
-    /// Notes for structured sinks what is to be said if the command that begins
+    /// Stores the record that structured sinks get if the command that begins
     /// is killed.
     ///
     /// # Errors

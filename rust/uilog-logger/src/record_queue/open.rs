@@ -62,11 +62,11 @@ pub(super) struct Open {
     namespaces: String,
     pub(super) place: GuardedPath,
     address: UnixAddr,
-    /// Keeps the path short.
+    /// Open so that paths can be short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
     pub(super) settings: Settings,
-    /// An agent knows this process's namespaces.
+    /// An agent has learned this process's namespaces.
     has_shown: bool,
 }
 
@@ -341,7 +341,7 @@ fn somewhere(
     Err(refusal)
 }
 
-/// Whether a queue may take more, if there is room for it.
+/// Whether the queue may grow if memory can be reserved for it.
 fn is_to_be_allowed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::QuotaExceeded
         && error.raw_os_error().is_none()

@@ -66,16 +66,17 @@ impl Blackbox {
         self.log.rotation_problems()
     }
 
-    /// Whether it wants events of this name.
+    /// Whether it receives events of this name.
     pub fn tracks(&self, event: &[u8]) -> bool {
         self.settings.tracked.contains(event)
     }
 
-    /// Writes the line of an event. `fault` takes what costs no line.
+    /// Writes the line of an event. Faults that do not prevent the line are
+    /// passed to `fault`.
     ///
     /// # Errors
     ///
-    /// It is not written.
+    /// The line is not written.
     pub fn write(
         &self,
         event: &Event<'_>,

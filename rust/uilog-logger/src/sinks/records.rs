@@ -48,12 +48,12 @@ impl StructuredSinks {
         (Some(sink), faults)
     }
 
-    /// Whether any of them wants events of this name.
+    /// Whether any of them receives events of this name.
     pub fn tracks(&self, event: &[u8]) -> bool {
         self.sinks.iter().any(|it| it.tracked.contains(event))
     }
 
-    /// Whether a collector is among those that want events of this name.
+    /// Whether a collector receives events of this name.
     pub fn has_collector(&self, event: &[u8]) -> bool {
         let mut sinks = self.sinks.iter();
         sinks.any(|it| it.is_collector && it.tracked.contains(event))
@@ -64,7 +64,7 @@ impl StructuredSinks {
         &self.items
     }
 
-    /// Their names, as people know them; of an event, of those that want it.
+    /// Their names for messages; with an event, of those that receive it.
     pub fn names(&self, event: Option<&[u8]>) -> Vec<String> {
         let is_wanted =
             |it: &&Named| event.is_none_or(|event| it.tracked.contains(event));

@@ -40,7 +40,7 @@ const FILES: [(&str, bool); 5] = [
 ];
 /// The permissions by which others could read.
 const OTHERS_READ: u32 = 0o044;
-/// How long it may take to look up a user.
+/// Time limit for looking up a user.
 const LOOK_UP: Duration = Duration::from_secs(5);
 
 impl Found<'_> {
@@ -149,7 +149,7 @@ impl Found<'_> {
         }
     }
 
-    /// Whether there is a socket, and whose it is.
+    /// Checks that there is a socket, and its owner.
     pub(super) fn socket(&mut self, definition: &SinkConfig, path: &Path) {
         let problem = match fs::metadata(path) {
             Ok(metadata) if metadata.file_type().is_socket() => {

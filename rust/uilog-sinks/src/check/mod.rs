@@ -38,7 +38,7 @@ pub struct SinkFacts {
     pub url: String,
     /// What kind of sink it is; none if its URL is invalid.
     pub kind: Option<&'static str>,
-    /// The events that it wants.
+    /// The events that it receives.
     pub track: Vec<String>,
     /// Those that `*` leaves out.
     pub ignore: Vec<String>,
@@ -71,7 +71,7 @@ pub fn configured(subject: &Subject<'_>) -> (Vec<SinkConfig>, Globals) {
     (definitions, Globals::new(&items, subject.block))
 }
 
-/// Looks at all sinks.
+/// Checks all sinks.
 pub fn check(subject: &Subject<'_>) -> Checked {
     let (definitions, globals) = configured(subject);
     let mut found = Found {
@@ -198,7 +198,7 @@ impl Found<'_> {
         }
     }
 
-    /// Looks at a sink; returns where it leads.
+    /// Checks a sink; returns its destination.
     fn sink(
         &mut self,
         definition: &SinkConfig,

@@ -51,7 +51,7 @@ use crate::sample::Sampler;
 use crate::text::Texts;
 use crate::told;
 
-/// Makes records of events, as one sink wants them.
+/// Composes a sink's records from events.
 #[derive(Debug)]
 pub struct Composer {
     tracked: Tracked,
@@ -60,17 +60,17 @@ pub struct Composer {
     sampler: Sampler,
     /// None if nothing is redacted.
     redactor: Option<Redactor>,
-    /// Whether it takes secrets out; else it sees to command lines and users
-    /// alone.
+    /// Whether it removes secrets; otherwise it only treats command lines and
+    /// users.
     redacts: bool,
     hashes_users: bool,
-    /// Whether only what is known to be harmless is kept.
+    /// Whether it keeps only what is known to be harmless.
     reduces: bool,
     host: Host,
-    /// What the user database calls the user; asked when an event needs it.
+    /// The user's name in the user database, looked up when an event needs it.
     user: OnceLock<Option<Vec<u8>>>,
-    /// The pipeline run of the last environment, cached because the environment
-    /// seldom changes, and searching it takes long.
+    /// The pipeline run in the last environment, cached because the environment
+    /// seldom changes and is slow to search.
     cicd: Mutex<Option<(Vec<u8>, Option<Cicd>)>>,
 }
 
@@ -137,8 +137,9 @@ impl Composer {
         })
     }
 
-    /// The record of an event; `environment` is hg's, as a block. None if the
-    /// sink does not want the event, or belongs to a trace that is not kept.
+    /// The record of an event; `environment` is hg's, as a block. `None` if the
+    /// sink does not track the event, or if it belongs to a trace that is not
+    /// sampled.
     pub fn compose(
         &self,
         record: &wire::RecordFrame<'_>,
@@ -154,7 +155,7 @@ impl Composer {
         Some(self.record(record, environment, kept))
     }
 
-    /// The command that has ended, if the sink wants such ends added up.
+    /// The command that has ended, if the sink adds up such ends.
     pub(crate) fn command_to_roll_up<'r>(
         &self,
         record: &'r wire::RecordFrame<'_>,
@@ -217,7 +218,7 @@ impl Composer {
         }
     }
 
-    /// The record of an event, which is kept for this reason.
+    /// The record of an event that is kept for this reason.
     fn record(
         &self,
         record: &wire::RecordFrame<'_>,

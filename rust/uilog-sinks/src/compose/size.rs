@@ -6,7 +6,7 @@ use uilog_event::event::Value;
 use crate::text::Texts;
 use crate::text::TruncatedText;
 
-/// Bytes that a record has at most, as JSON: no more than a spool takes.
+/// Maximum size of a record as JSON: the maximum of a spool.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
 /// Of that, for the message, and for the command line once more.
@@ -17,7 +17,7 @@ pub(super) const MAX_OPTIONS_JSON: usize = 256 * 1024;
 pub(super) const MAX_HOOK_JSON: usize = 64 * 1024;
 /// For a path, a user, a version.
 pub(super) const MAX_SHORT_JSON: usize = 32 * 1024;
-/// Bytes of a path: as many as Linux takes.
+/// Maximum length of a path: that of Linux.
 pub(super) const MAX_PATH_BYTES: usize = 4096;
 /// Bytes of a name: an event's, an option's, a user's.
 pub(super) const MAX_NAME_BYTES: usize = 256;

@@ -41,8 +41,8 @@ pub(crate) fn connect_datagram(
         .map(UnixDatagram::from)
 }
 
-/// Connects to a socket whose file belongs to one of the owners. A link to it
-/// is followed: where it leads to is looked at.
+/// Connects to a socket whose file belongs to one of the owners. A link is
+/// followed; the owner of its target counts.
 pub(super) fn connect_local(
     path: &Path,
     owner: &Owner,

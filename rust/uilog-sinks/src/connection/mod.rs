@@ -48,15 +48,15 @@ use crate::target::Address;
 use crate::tls;
 use crate::tls::explain;
 
-/// How long a server is listened to after a handshake by TLS 1.3, which ends,
-/// for us, before the server has looked at our certificate. Nearly all send a
-/// ticket at once.
+/// How long to wait for a server's answer after a TLS 1.3 handshake, which ends
+/// for the client before the server has checked the client's certificate.
+/// Nearly all servers send a ticket at once.
 const AFTER_HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// What a URL without TLS begins with.
 pub(crate) const WITHOUT_TLS: &str = "syslog+tcp://";
 
-/// Whom to connect to, and how.
+/// The address of the other side, and the protocol.
 #[derive(Clone, Debug)]
 pub(crate) enum Peer {
     /// A local socket, which must belong to one of these.
@@ -68,12 +68,12 @@ pub(crate) enum Peer {
 /// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// All that was written has been taken: by a local reader itself, by a
-    /// remote one's kernel.
+    /// All written data has been received: by a local reader itself, by a
+    /// remote reader's kernel.
     Taken,
     /// Some has not yet.
     Underway,
-    /// The other side has closed it, after all had been taken.
+    /// The other side has closed it after receiving all data.
     Closed,
     /// It is broken.
     Broken,
@@ -131,8 +131,8 @@ impl Peer {
     }
 }
 
-/// A name's addresses. The C library may take its time, and cannot be stopped:
-/// so it is asked by a thread that may be left behind.
+/// A name's addresses. The C library may need long, and cannot be interrupted:
+/// so a thread calls it that may be left behind.
 pub(crate) fn resolve(
     address: &Address,
     deadline: Instant,
@@ -194,7 +194,7 @@ impl Connection {
         self.tls.as_deref()
     }
 
-    /// To whom it leads, on the network.
+    /// Its address on the network.
     pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
         match &self.socket {
             Socket::Local(_) => None,
@@ -336,8 +336,8 @@ impl Connection {
         self.failure.take()
     }
 
-    /// Waits until all has been taken, or that can no longer happen, or the
-    /// deadline has passed.
+    /// Waits until all data has been received or can no longer be, or until the
+    /// deadline.
     pub(crate) fn settle(&mut self, deadline: Instant) -> State {
         let mut pause = Duration::from_micros(100);
         loop {
@@ -402,7 +402,8 @@ impl Connection {
     pub(crate) fn close(mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
-            // Who does not take it will see the end of the connection.
+            // A reader that does not receive it will see the end of the
+            // connection.
             let _ = self.flush(Instant::now());
         }
     }

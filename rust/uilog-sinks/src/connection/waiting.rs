@@ -14,10 +14,10 @@ use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 use nix::poll::poll;
 
-/// How soon what cannot be waited for is looked at again.
+/// The interval of checks for what cannot be waited for.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Waits for what a socket is asked for.
+/// Waits for events of a socket.
 pub(super) fn wait(
     socket: BorrowedFd<'_>,
     events: PollFlags,

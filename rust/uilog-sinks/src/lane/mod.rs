@@ -39,7 +39,7 @@ use crate::setup::Setups;
 /// has changed and they are not done yet.
 const MAX_OLD: usize = 4;
 
-/// Records that are read at a time by one that is behind.
+/// How many records a sink that is behind reads at a time.
 const MAX_READ: usize = 256;
 
 /// Why what a sink did not do until the end is lost.
@@ -62,7 +62,7 @@ pub(crate) struct Lane {
     /// Since when it has had no room and done nothing.
     full_since: Option<Instant>,
     losses: Vec<RecordLoss>,
-    /// Records that a rollup counts since it was asked last.
+    /// Records that a rollup has counted since the last call.
     held: Vec<RecordPosition>,
     /// Records of rollups that have been sent, or lost, since then.
     released: Vec<RecordPosition>,
@@ -97,8 +97,8 @@ impl Lane {
         &self.name
     }
 
-    /// A record has come. If there is no room for it, it stays in the queue, or
-    /// is lost if there has been none for long.
+    /// A new record. If there is no room for it, it stays in the queue; if
+    /// there has been none for long, it is lost.
     pub(crate) fn offer(
         &mut self,
         place: RecordPosition,
@@ -167,7 +167,8 @@ impl Lane {
                 wanted: wanted - u64::from(is_wanted),
             });
         }
-        // There is more, and room for it: not to be slept over.
+        // There are more records and room for them, so the thread must not
+        // sleep.
         self.ring(starter);
         Ok(())
     }
@@ -178,7 +179,7 @@ impl Lane {
         }
     }
 
-    /// Deals with a record; false if there is no room for it now.
+    /// Processes a record; false if there is no room for it now.
     fn take(
         &mut self,
         place: RecordPosition,
@@ -258,8 +259,8 @@ impl Lane {
         self.full_since.is_some_and(|at| now >= at + STUCK_AFTER)
     }
 
-    /// Loses what its thread has not been given, and lets it know, so that the
-    /// receiver can miss it.
+    /// Counts records as lost that the thread has not got, and tells the
+    /// thread, so that the receiver can notice the gap.
     fn miss(&mut self, count: u64, reason: &str) {
         if let Current::Running(running) = &self.current {
             running.mailbox.miss(count);

@@ -20,10 +20,10 @@ use crate::worker;
 /// How long a sink may have no room before it loses the records that it has
 /// missed.
 pub(super) const STUCK_AFTER: Duration = Duration::from_secs(10);
-/// How long the records of a sink that does not move stay in the queue as well:
-/// longer than a delivery may take.
+/// How long the records of a sink without progress stay in the queue, too:
+/// longer than the maximum time of a delivery.
 pub(super) const HELD_FOR: Duration = Duration::from_secs(15);
-/// How long the records of a rollup stay in the queue though they take up room.
+/// How long the records of a rollup stay in a queue that needs the room.
 const PRESSED_FOR: Duration = Duration::from_secs(1);
 /// How long a thread may not move before a newer one of the same sink starts.
 pub(super) const OVERTAKEN_AFTER: Duration = Duration::from_secs(1);
@@ -41,9 +41,10 @@ pub(crate) struct RecordPosition {
 #[derive(Debug)]
 pub(crate) struct Starter {
     pub(crate) open: Open,
-    /// Whether ends of commands are added up where the sink wants that.
+    /// Whether ends of commands are added up for sinks with that option.
     pub(crate) rolls_up: bool,
-    /// The socket through which a thread wakes the loop; or why there is none.
+    /// The socket through which a thread wakes the event loop; or why there is
+    /// none.
     pub(crate) bell: Result<Arc<UnixStream>, String>,
 }
 
@@ -73,17 +74,17 @@ pub(super) struct Running {
     pub(super) has_news: bool,
     /// When it last reported something, or got something after it had nothing.
     pub(super) moved_at: Instant,
-    /// The deadline of the end, once it was asked to end.
+    /// The deadline for its end, once it has been told to end.
     pub(super) ends_by: Option<Instant>,
 }
 
-/// What a thread has done since it was asked last.
+/// What a thread has reported since the last call.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) news: MailboxResults,
     /// Records that a rollup counts.
     pub(super) held: Vec<RecordPosition>,
-    /// Records whose rollup has been sent, or lost.
+    /// Records whose rollup has been sent, or is lost.
     pub(super) released: Vec<RecordPosition>,
 }
 
@@ -180,7 +181,7 @@ impl Running {
         }
     }
 
-    /// What rollups count takes up room.
+    /// The records counted by rollups take up room that is needed.
     pub(super) fn press(&mut self) {
         self.mailbox.press();
         if let Some(until) = &mut self.held_until {
@@ -227,7 +228,7 @@ impl Running {
         self.pending.partition_point(|place| place.number <= number)
     }
 
-    /// The first one in hand behind that number.
+    /// The first one in hand after that number.
     pub(super) fn after(&self, number: u64) -> Option<RecordPosition> {
         self.pending.get(self.up_to(number)).copied()
     }

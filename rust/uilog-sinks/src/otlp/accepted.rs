@@ -88,7 +88,8 @@ impl Accepted {
         may
     }
 
-    /// If it cannot be written, the next process knows less, and rejects less.
+    /// If it cannot be written, the next process has less to compare with, and
+    /// rejects less.
     fn save(&self, spool: &Path, kind: SignalType) {
         let Some(settings) = self.settings else {
             return;

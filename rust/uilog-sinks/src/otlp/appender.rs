@@ -97,8 +97,8 @@ impl Appender {
         }
     }
 
-    /// There are none if the directory takes nothing: then it takes no record
-    /// either.
+    /// There are no numbers if nothing can be written to the directory: then no
+    /// record can, either.
     fn open_numbers(&mut self, host: &str) {
         if self.numbers.is_none() {
             let key = numbers::key(host.as_bytes(), HOST_BYTES);
@@ -106,7 +106,7 @@ impl Appender {
         }
     }
 
-    /// Gives records their numbers, all with one write.
+    /// Assigns numbers to records, all with one write.
     fn number(&mut self, group: &mut [(RecordId, Vec<u8>)]) {
         let Some(numbers) = &mut self.numbers else {
             return;

@@ -308,7 +308,7 @@ impl<'o> Attributes<'o> {
         Self { field, out }
     }
 
-    /// Appends one whose name has two parts.
+    /// Appends an attribute whose name has two parts.
     fn put(&mut self, [prefix, name]: [&str; 2], value: AnyValue<'_>) {
         let key = [prefix, name];
         let key_bytes = prefix.len() + name.len();
@@ -321,7 +321,7 @@ impl<'o> Attributes<'o> {
         value.put(self.out);
     }
 
-    /// Appends one whose value has others in it.
+    /// Appends an attribute with a compound value.
     fn put_with(&mut self, key: [&str; 2], value: impl FnOnce(&mut Vec<u8>)) {
         put_message(self.field, self.out, |out| {
             put_joined(key_value::KEY, key, out);
@@ -375,7 +375,7 @@ impl<'o> Attributes<'o> {
         }
     }
 
-    /// Whom a connection was to, or a request from.
+    /// The other side of a connection or a request.
     pub(crate) fn other_side(&mut self, record: &Stored<'_>) {
         match &*record.event {
             "peerclose" => self.peer(record),

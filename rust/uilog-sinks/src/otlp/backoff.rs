@@ -26,7 +26,7 @@ pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 /// The failures in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
-    /// When the collector may be asked again.
+    /// The earliest time of the next request.
     pub not_before: Option<SystemTime>,
     /// Failures in a row.
     pub failures: u32,
@@ -91,7 +91,7 @@ impl Backoff {
         self.reason = reason.replace(['\n', '\r'], " ");
     }
 
-    /// Lets others know.
+    /// Stores it for other processes.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl Backoff {
     /// All is well.
     pub fn clear(&mut self, spool: &Path, kind: SignalType) {
         *self = Self::default();
-        // If it stays, it is asked a little later than it could.
+        // If the file remains, the next request is only later than necessary.
         memo(kind).remove(spool);
         earlier_memo().remove(spool);
     }

@@ -140,7 +140,8 @@ fn is_message(mut body: &[u8]) -> bool {
     true
 }
 
-/// Takes a field off; returns its number, and whether it has a length.
+/// Removes a field from the beginning; returns its number, and whether it has a
+/// length.
 fn take_field(body: &mut &[u8]) -> Option<(u64, bool)> {
     let tag = prost::encoding::decode_varint(body).ok()?;
     let length = match tag & 7 {

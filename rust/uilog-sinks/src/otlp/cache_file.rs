@@ -21,7 +21,7 @@ const FILE_MODE: u32 = 0o600;
 pub(crate) struct CacheFile {
     pub(crate) name: Cow<'static, str>,
     pub(crate) format: &'static str,
-    /// Bytes of it that are read.
+    /// Maximum number of bytes that are read.
     pub(crate) max_bytes: u64,
 }
 

@@ -36,7 +36,7 @@ struct Way {
     proxy: Option<Address>,
 }
 
-/// Tries to reach a collector, and asks it to take nothing.
+/// Tries to connect to a collector, with an empty request.
 pub(crate) fn try_collector(
     definition: &SinkConfig,
     globals: &Globals,

@@ -35,8 +35,9 @@ pub(crate) struct TlsConnector {
 }
 
 impl TlsConnector {
-    /// Without a configuration there is no `https:`, to the collector or to
-    /// the proxy. If there is no proxy, the one for it must be `None`.
+    /// Without a TLS configuration, neither the collector nor the proxy can be
+    /// reached by `https:`. If there is no proxy, the configuration for it must
+    /// be `None`.
     pub(crate) fn new(
         collector: Option<Arc<ClientConfig>>,
         proxy: Option<Arc<ClientConfig>>,

@@ -45,7 +45,7 @@ pub(crate) fn sentence(error: &Error, endpoint: &Endpoint) -> String {
     }
 }
 
-/// Seconds, with a digit behind the point of those that are few.
+/// Seconds, with one decimal place if they are few.
 fn rounded(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 5.0 && seconds.fract() > 0.05 {
@@ -55,7 +55,7 @@ fn rounded(time: Duration) -> String {
     }
 }
 
-/// Whether a collector is asked by TLS.
+/// Whether requests to a collector use TLS.
 pub(crate) fn is_https(endpoint: &Endpoint) -> bool {
     let scheme = endpoint.url.get(..6);
     scheme.is_some_and(|it| it.eq_ignore_ascii_case("https:"))

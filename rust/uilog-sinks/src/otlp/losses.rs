@@ -230,7 +230,7 @@ pub fn is_report(json: &[u8]) -> bool {
     })
 }
 
-/// When the journal was last written; 0 if there is none.
+/// The time of the journal's last write; 0 if there is no journal.
 fn journal_modified(journal: &Journal) -> i64 {
     let paths = [Some(journal.path().to_owned()), journal.fallback()];
     let modified = paths.into_iter().flatten().filter_map(|path| {

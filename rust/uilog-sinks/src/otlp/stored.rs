@@ -25,7 +25,7 @@ use crate::record::Counts;
 use crate::record::Rollup;
 use crate::record::Usage;
 
-/// The event of a record of losses. Nothing else is to have its name.
+/// The name of the event of a record of losses. No other event may have it.
 pub(crate) const LOSS_EVENT: &str = "uilogloss";
 
 /// Options among which a name is searched for one by one.

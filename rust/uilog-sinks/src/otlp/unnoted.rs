@@ -35,7 +35,7 @@ pub fn mark(
 ) -> Duration {
     let least = WAIT.mul_f64(1.0 - random / 2.0);
     let wait = wait(spool, kind, now).unwrap_or_default().max(least);
-    // What refuses this, too, is asked by each process once.
+    // If this fails as well, each process sends one request.
     let _ = mark_until(spool, kind, now + wait);
     wait
 }
@@ -44,7 +44,7 @@ pub fn mark(
 ///
 /// # Errors
 ///
-/// The directory takes no file, or its file no time.
+/// The file cannot be created, or its time cannot be set.
 pub fn mark_until(
     spool: &Path,
     kind: SignalType,

@@ -24,10 +24,11 @@ use crate::redact;
 
 /// How many reasons of rejections are shown.
 const MAX_REASONS: usize = 5;
-/// For how long a process that sends may do nothing that can be seen: longer
-/// than a collector takes to answer, however often it is asked for a batch.
+/// How long a sending process may show no progress: longer than the answers to
+/// all attempts for a batch can take.
 const HANGS_AFTER: Duration = Duration::from_secs(10 * 60);
-/// What a sender writes: how far it is, and when the collector is asked again.
+/// The files that a sender writes: its progress, and the times of the next
+/// requests.
 const SENDERS_FILES: [&str; 4] = [
     "sender.counts",
     "sender.progress",
@@ -36,7 +37,7 @@ const SENDERS_FILES: [&str; 4] = [
 ];
 const EVICTORS_FILES: [&str; 1] = ["evicted.counts"];
 
-/// What there is to know of a spool.
+/// The state of a spool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Facts {
     /// The name of its sink.
@@ -59,12 +60,12 @@ pub struct Facts {
     pub file_bytes: u64,
     /// Records that have been accepted.
     pub sent: u64,
-    /// Records that have gone unsent because of the limits. These and the
-    /// other losses count from when they were forgotten.
+    /// Records that were removed unsent because of the limits. These and the
+    /// other losses count since they were last acknowledged.
     pub evicted: u64,
     /// Records that have been rejected.
     pub rejected: u64,
-    /// Those of them that are kept.
+    /// How many of them are still stored.
     pub rejected_kept: u64,
     /// Why the last ones were rejected, each reason once, the last one last.
     pub reasons: Vec<String>,
@@ -149,8 +150,8 @@ impl Holder {
 /// The state of a failing delivery.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Retry {
-    /// In how many seconds it is asked again, if there is something to send;
-    /// 0 if at once.
+    /// Seconds until the next request, if there is something to send; 0 if it
+    /// is due.
     pub due_in: f64,
     /// How often it has failed in a row.
     pub failures: u32,
@@ -158,7 +159,7 @@ pub struct Retry {
     pub reason: String,
     /// Which signals wait: `traces`, `logs`.
     pub signals: Vec<&'static str>,
-    /// The one that waits, if the collector takes the other one.
+    /// The signal that waits, if the collector accepts the other one.
     #[serde(skip)]
     pub only: Option<&'static str>,
 }
@@ -225,7 +226,7 @@ impl Retry {
 }
 
 impl Facts {
-    /// Whether it has a problem that a user should know.
+    /// Whether it has a problem that the user should know about.
     pub fn is_troubled(&self) -> bool {
         let is_left = self.url.is_none() && self.pending > 0;
         self.problem.is_some()

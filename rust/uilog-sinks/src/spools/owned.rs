@@ -84,7 +84,7 @@ pub fn find(
 }
 
 impl Owned {
-    /// Looks at it.
+    /// Reads its state.
     pub fn facts(&self, globals: &Globals, now: SystemTime) -> Facts {
         let dir = otlp::spool_dir(&self.sink, globals);
         let mut facts = Facts {
@@ -129,8 +129,8 @@ impl Owned {
         forgotten.map_err(|error| error.to_string())
     }
 
-    /// Appends the rejected records that are kept to the waiting ones; returns
-    /// how many, or None if another process is sending.
+    /// Appends the stored rejected records to the waiting ones; returns how
+    /// many, or `None` if another process is sending.
     ///
     /// # Errors
     ///

@@ -44,7 +44,7 @@ struct Chunk {
     ends: Vec<usize>,
 }
 
-/// Why a batch goes no further.
+/// Why the delivery of a batch has stopped.
 enum Trouble {
     /// The receiver does not read: bytes on their way stay there.
     Stalled,
@@ -52,13 +52,13 @@ enum Trouble {
     Gone(io::Error),
 }
 
-/// An sink that keeps a connection.
+/// A sink with a lasting connection.
 pub(crate) struct Stream {
     peer: Peer,
     frame: Frame,
     patience: ReconnectPolicy,
     connection: Option<Connection>,
-    /// Data that was not taken, as far as known; the oldest first.
+    /// Data that was not received, as far as known, the oldest first.
     window: VecDeque<Chunk>,
     /// How many of the window have been written to this connection.
     written: usize,
@@ -106,7 +106,7 @@ impl Stream {
     }
 
     /// Checks the connection: it may have been closed, and data may have been
-    /// taken.
+    /// received.
     fn look(&mut self) -> State {
         let Some(connection) = &mut self.connection else {
             return State::Closed;
@@ -222,7 +222,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends what there is. Some of it may stay in the window.
+    /// Sends the chunks. Some of them may stay in the window.
     fn send(&mut self, chunks: Vec<Chunk>, deadline: Instant) -> LossSum {
         let mut lost = LossSum::default();
         let mut reason = None;
@@ -230,8 +230,7 @@ impl Stream {
         if self.written < self.window.len() {
             reason = self.try_transfer(deadline, &mut lost);
         }
-        // A local reader takes one record at a time. A server may take any
-        // number.
+        // A local reader receives one record at a time, a server any number.
         let at_a_time = if self.is_local() { 1 } else { usize::MAX };
         let mut chunks = chunks.into_iter().peekable();
         while chunks.peek().is_some() {

@@ -18,7 +18,7 @@ const RESTART: Duration = Duration::from_secs(2);
 /// For how long a connection is waited for after one could not be made.
 const DOWN: Duration = Duration::from_secs(1);
 
-/// Whom to wait for, and for how long.
+/// When and how long to wait for the other side.
 #[derive(Clone, Debug)]
 pub(crate) struct ReconnectPolicy {
     is_expected: bool,

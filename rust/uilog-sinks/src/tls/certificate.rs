@@ -61,7 +61,7 @@ pub(crate) struct Certificate {
     pub(crate) key: Vec<u8>,
 }
 
-/// Whom a certificate is for.
+/// A name in a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// A host, perhaps with `*` for its first label.
@@ -72,7 +72,7 @@ pub(crate) enum Name {
 
 /// The parts of a `SubjectPublicKeyInfo`.
 pub(crate) struct Key<'a> {
-    /// The algorithm with its parameters, without the sequence around them.
+    /// The algorithm with its parameters, without the enclosing sequence.
     pub(crate) algorithm: &'a [u8],
     /// The key itself.
     pub(crate) bits: &'a [u8],
@@ -162,7 +162,7 @@ impl Certificate {
         named.chain(common)
     }
 
-    /// Whom it is for, in words.
+    /// The certificate's names as text.
     pub(crate) fn shown_names(&self) -> String {
         let names = self.names.iter().map(|it| match it {
             Name::Host(host) => host.clone(),
@@ -190,7 +190,7 @@ pub(crate) fn shown(names: &[String]) -> String {
 }
 
 impl<'a> Key<'a> {
-    /// Takes a `SubjectPublicKeyInfo` apart.
+    /// Parses a `SubjectPublicKeyInfo`.
     pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
         let mut fields = Reader(der).open(SEQUENCE)?;
         let algorithm = fields.value(SEQUENCE)?;

@@ -11,8 +11,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use uilog_sys::foreign_file;
 
-/// How many bytes a file of certificates or keys may have. All that a system
-/// trusts take a quarter of a million.
+/// Maximum size of a file of certificates or keys. All certificates that a
+/// system trusts have a quarter of a megabyte.
 const MAX_PEM_BYTES: u64 = 4 << 20;
 /// What editors of some systems put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -28,7 +28,7 @@ enum Expected {
 ///
 /// # Errors
 ///
-/// There is none, or one that cannot be read.
+/// There is none, or one cannot be parsed.
 pub(super) fn certificates(
     path: &Path,
     option: &str,

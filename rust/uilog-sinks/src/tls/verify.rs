@@ -62,12 +62,12 @@ impl Verifier {
         Self::with_roots(certificates, roots, provider)
     }
 
-    /// One that trusts those whom the system trusts. Some may be too old to be
-    /// understood.
+    /// A verifier that trusts the system's certificates. Some of them may be
+    /// too old to be parsed.
     ///
     /// # Errors
     ///
-    /// All are.
+    /// None can be parsed.
     pub(super) fn of_system(
         certificates: Vec<CertificateDer<'static>>,
         provider: &Arc<CryptoProvider>,

@@ -19,7 +19,7 @@ use crate::queue::progress::OpenCommand;
 use crate::queue::progress::Progress;
 
 impl Reader {
-    /// Keeps what the reader before has kept.
+    /// Keeps the frames that the previous reader has kept.
     pub(super) fn pin_predecessors(&mut self) -> io::Result<()> {
         let Progress {
             environment_at,
@@ -82,9 +82,9 @@ impl Reader {
         self.punch(begin, end.min(self.released));
     }
 
-    /// Keeps the frame of a command that has begun until the page refers
-    /// neither to it nor to a nested one. Must be called for each before any
-    /// reader has passed it.
+    /// Keeps the frame of a command that has begun, until the page refers
+    /// neither to it nor to a nested command. Must be called for each such
+    /// command before any reader passes its frame.
     pub fn keep_begun(&mut self, begun: BegunCommand) {
         self.begun.push(begun);
     }
@@ -133,18 +133,19 @@ impl Reader {
         all.filter_map(range).collect()
     }
 
-    /// All that is kept before what may be read: beginnings and ends.
+    /// The ranges kept before the first frame that may be read: frames of
+    /// commands that have begun or ended.
     fn pinned_ranges(&self) -> Vec<(u64, u64)> {
         let pinned = self.pinned.iter().map(|(_, begin, end)| (*begin, *end));
         let begun = self.begun.iter().flat_map(|it| self.ranges(it));
         pinned.chain(begun).collect()
     }
 
-    /// The memory that the queue takes, in bytes.
+    /// The queue's memory in bytes.
     ///
     /// # Errors
     ///
-    /// The queue cannot be looked at.
+    /// The file's status cannot be read.
     pub fn bytes(&self) -> io::Result<u64> {
         Ok(self.data().metadata()?.blocks() * BLOCK_BYTES)
     }

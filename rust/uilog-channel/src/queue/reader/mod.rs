@@ -58,7 +58,7 @@ pub enum Reference {
 pub struct BegunCommand {
     /// Its position.
     pub at: u64,
-    /// The word that names the command around it.
+    /// The word of the enclosing command.
     pub outer: u64,
     /// The positions of its environment and its items.
     pub refers_to: [u64; 2],
@@ -72,13 +72,13 @@ pub struct BegunCommand {
 #[derive(Debug)]
 pub struct Reader {
     page: File,
-    /// None if they are behind the page.
+    /// `None` if the frames follow the page in the same file.
     frames: Option<File>,
     protocol: u16,
     progress: Progress,
     /// It is known that the frames up to here are committed.
     end: u64,
-    /// Everything before this position has been given back, but for `pinned`.
+    /// Everything before this position has been released, except `pinned`.
     released: u64,
     /// The environments and items from `low` on that have been seen, in order,
     /// each with its beginning and its end.
@@ -111,7 +111,8 @@ impl Reader {
     ) -> io::Result<Self> {
         let page = File::from(page);
         let protocol = protocol_of(&page)?;
-        // Another protocol's words mean something else, and may be fewer.
+        // In another protocol the words have other meanings, and there may be
+        // fewer.
         let progress = if is_readable(protocol) {
             Progress::read(&page)?
         } else {
@@ -128,7 +129,7 @@ impl Reader {
             pinned: Vec::new(),
             begun: Vec::new(),
         };
-        // Another protocol's words mean something else.
+        // In another protocol the words have other meanings.
         if is_readable(protocol) {
             if reader.low() < FIRST_FRAME {
                 return Err(io::ErrorKind::InvalidData.into());
@@ -156,7 +157,7 @@ impl Reader {
         &self.page
     }
 
-    /// The first position that anybody may still read from.
+    /// The first position that any reader may still read.
     pub fn low(&self) -> u64 {
         self.progress.scripts_at.min(self.progress.records_at)
     }
@@ -192,7 +193,7 @@ impl Reader {
     /// queue may.
     pub fn is_nearly_full_from(&self, position: u64) -> bool {
         let used = self.end.saturating_sub(position);
-        // If that cannot be read, no record is dropped for it.
+        // If the limit cannot be read, no record is dropped.
         let limit = read_words(&self.page, MAX_BYTES_AT);
         limit.is_ok_and(|[limit]| limit > 0 && used > limit / 8 * 7)
     }
@@ -251,9 +252,9 @@ impl Reader {
         Ok(micros)
     }
 
-    /// Appends the event of a command that was killed with the writer; from
-    /// then on the page refers to the enclosing command, `outer`. The caller
-    /// knows that the writer is dead, and that there is no other reader.
+    /// Appends the event of a command that was killed with the writer;
+    /// afterwards the page refers to the enclosing command, `outer`. The caller
+    /// must know that the writer is dead and that there is no other reader.
     ///
     /// # Errors
     ///

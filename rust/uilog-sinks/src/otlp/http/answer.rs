@@ -22,7 +22,7 @@ pub(super) enum Failed {
         /// HTTP's status; 0 if its head is too large.
         status: u16,
     },
-    /// It could not be asked, or did not answer.
+    /// No request could be sent, or no answer came.
     Unasked(String),
 }
 

@@ -79,8 +79,8 @@ impl Statuses {
 }
 
 impl Default for Statuses {
-    /// Statuses whose cause is a configuration, on either side, or a proxy on
-    /// the way, which will be corrected.
+    /// Statuses that are caused by a configuration on either side or by a
+    /// proxy, which can be corrected.
     fn default() -> Self {
         let item = items::find_sink_option(WAIT_STATUSES.as_bytes());
         let value =

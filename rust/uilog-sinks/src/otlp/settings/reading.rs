@@ -50,7 +50,7 @@ const WITHOUT_EFFECT: [(&str, &str); 6] = [
     ("OTEL_EXPERIMENTAL_CONFIG_FILE", ""),
 ];
 
-/// Where variables are looked up, and paths begin.
+/// Looks up variables and resolves paths.
 pub trait VariableLookup {
     /// The value of a variable of hg's environment.
     fn variable(&self, name: &str) -> Option<String>;
@@ -187,8 +187,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same for the variable of one kind of requests, else for that of
-    /// both.
+    /// Like `read`, for the variable of one signal, otherwise for that of both.
     fn read_kind<T>(
         &mut self,
         kind: SignalType,
@@ -236,7 +235,7 @@ impl<'a> Reader<'a> {
         };
         self.read_kind(kind, "PROTOCOL", &protocol);
         let name = specific(kind, "ENDPOINT");
-        // That one is taken as it is.
+        // That URL is used without changes.
         if let Some(url) = self.read(&name, &Url::of_collector) {
             for advice in advice_on_endpoint(&url, kind) {
                 self.warn(format!("{name}: {advice}"));
@@ -383,7 +382,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What the hgrc says goes before `OTEL_SERVICE_NAME`, and that before
+    /// The hgrc overrides `OTEL_SERVICE_NAME`, and that overrides
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     fn resource(&mut self) -> Result<Vec<(String, String)>, String> {
         let mut all: Vec<(String, String)> = Vec::new();

@@ -11,7 +11,7 @@ use crate::otlp::verdict::Verdict;
 /// The result of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The collector has all that it will ever take.
+    /// The collector has everything that it will ever accept.
     Done,
     /// The other records will be sent again later.
     Later {
@@ -26,9 +26,9 @@ pub enum Outcome {
 /// earlier result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchResult {
-    /// The index behind the last one.
+    /// The index after the last one.
     pub end: usize,
-    /// The indices of those that the collector will never take.
+    /// The indices of those that the collector will never accept.
     pub rejected: Vec<usize>,
     /// How many more records were rejected, without being identified.
     pub unknown: u64,
@@ -65,7 +65,7 @@ pub(super) struct Known {
     pub(super) refused: Vec<(usize, String)>,
     /// Those of them that are invalid records.
     unreadable: Vec<(usize, String)>,
-    /// The index behind the last one of them.
+    /// The index after the last one of them.
     end: usize,
 }
 
@@ -105,7 +105,7 @@ impl Known {
         all.into_iter().for_each(|it| book.settle(it));
     }
 
-    /// Notes an answer that settles a request; gives both back otherwise.
+    /// Notes an answer that settles a request; returns both otherwise.
     pub(super) fn note(
         &mut self,
         mut request: Request,

@@ -27,7 +27,7 @@ pub(super) struct Request {
     pub(super) unreadable: Vec<(usize, String)>,
     /// Of their payloads.
     bytes: usize,
-    /// The index behind the last one.
+    /// The index after the last one.
     pub(super) end: usize,
 }
 

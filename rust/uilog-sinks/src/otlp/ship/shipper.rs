@@ -15,8 +15,8 @@ use crate::otlp::http::RequestSender;
 use crate::otlp::request::SignalType;
 use crate::otlp::verdict::Verdict;
 
-/// Requests in a row that may be refused, before it is the endpoint that is
-/// taken for wrong, and not the records.
+/// How many requests in a row may be refused before the cause is assumed to be
+/// the endpoint and not the records.
 const MAX_REFUSALS: u32 = 8;
 
 /// Sends batches of one signal.
@@ -165,8 +165,9 @@ impl<P: RequestSender> Shipper<P> {
                     return None;
                 }
                 bodies.send(body?).ok()?;
-                // On one processor it would else be sent only when the next
-                // one has been made, and nothing would be gained.
+                // With a single processor it would otherwise only be sent when
+                // the next request has been composed, and nothing would be
+                // gained.
                 thread::yield_now();
                 asked = Some(next);
             }
