@@ -725,7 +725,7 @@ fn a_report_has_all_sections() {
     let nothing = home.run("uilog report --user nobody");
     assert!(nothing.contains("nothing has failed"), "{nothing}");
     let wrong = home.run("! uilog report --since soon");
-    assert!(wrong.contains("--since 'soon' is no date"), "{wrong}");
+    assert!(wrong.contains("--since 'soon' is not a date"), "{wrong}");
     let wrong = home.run("! uilog report --only hook");
     assert!(wrong.contains("'hooks'"), "{wrong}");
 }
