@@ -3,7 +3,7 @@
 //! Must not know what the message around them is.
 
 use opentelemetry_proto::tonic::trace::v1::SpanFlags;
-use opentelemetry_proto::tonic::trace::v1::field::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use sha2::Digest;
 use sha2::Sha256;
