@@ -39,6 +39,7 @@ complete -c uilog -n "__fish_uilog_needs_command" -f -a "history" -d 'Tell where
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "journal" -d 'Show or acknowledge losses and failures'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "log" -d 'Show the commands that were run, newest last'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "report" -d 'Show what was slow, what failed and why, and what was waited for'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "spool" -d 'Show, send or export records that wait for a collector'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
@@ -343,6 +344,33 @@ always\t'Even in a pipe or a file'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand open" -s f -l follow -d 'Keep the terminal up to date until q, Ctrl-C or SIGTERM'
 complete -c uilog -n "__fish_uilog_using_subcommand open" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c uilog -n "__fish_uilog_using_subcommand report" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l config -d 'Set a configuration item; it overrides all files' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l since -d 'The period begins at this date: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l until -d 'It ends with this date; without it, now' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l repo -d 'Only in repositories whose name or root matches: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l user -d 'Only of users that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l host -d 'Only on machines whose name matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l hg-version -d 'Only with versions of Mercurial that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l only -d 'Show only these sections' -r -f -a "overview\t'The figures, and those of the period before'
+changes\t'What has changed for certain since the period before'
+slow\t'Commands by their time, and the slowest ones'
+failures\t'What failed, and why'
+hooks\t'Hooks, and which refused'
+locks\t'Waits for locks, and who held them'
+waits\t'What users waited for, and waits for people'
+versions\t'Versions of Mercurial, and what each has changed'"
+complete -c uilog -n "__fish_uilog_using_subcommand report" -s n -l rows -d 'How many rows a table has; 0: all that there are, at most 100' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l html -d 'Write all sections into this file, for a browser: it has pictures and a filter, and loads nothing. Only you can read it' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l for-support -d 'Write an archive to attach to a report of a fault: versions, settings, what `uilog check` finds, the last commands, losses. It has no paths and no names of users, machines and repositories. Shows all that is in it, and asks before it writes' -r -F
+complete -c uilog -n "__fish_uilog_using_subcommand report" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
+always\t'Even in a pipe or a file'
+never\t'Never'"
+complete -c uilog -n "__fish_uilog_using_subcommand report" -s y -l yes -d 'With --for-support, write without a question'
+complete -c uilog -n "__fish_uilog_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
 complete -c uilog -n "__fish_uilog_using_subcommand spool; and not __fish_seen_subcommand_from flush export forget requeue help" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
@@ -455,22 +483,23 @@ always\t'Even in a pipe or a file'
 never\t'Never'"
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l failed -d 'Only what has failed'
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "agent" -d 'Show or stop the agent'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "check" -d 'Find what is wrong with the configuration'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "emit" -d 'Log a custom event'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "export" -d 'Export records for other programs: OpenTelemetry\'s JSON, or CSV'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "history" -d 'Tell where the history of commands is, or delete it'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "journal" -d 'Show or acknowledge losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "log" -d 'Show the commands that were run, newest last'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open spool status trace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "agent" -d 'Show or stop the agent'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "check" -d 'Find what is wrong with the configuration'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "config" -d 'Show the combined configuration, as `hg config` does'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "dispatch" -d 'Run scripts and deliver records for one hg process (internal)'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "emit" -d 'Log a custom event'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "export" -d 'Export records for other programs: OpenTelemetry\'s JSON, or CSV'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "history" -d 'Tell where the history of commands is, or delete it'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "journal" -d 'Show or acknowledge losses and failures'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "log" -d 'Show the commands that were run, newest last'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "report" -d 'Show what was slow, what failed and why, and what was waited for'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "serve" -d 'Run the agent (internal)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "status" -d 'Show running agents, and the queues of records'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "stop" -d 'Stop the agent'

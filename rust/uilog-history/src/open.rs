@@ -15,6 +15,7 @@ use uilog_channel::phase;
 use uilog_channel::running_hg;
 use uilog_event::event::Value;
 use uilog_sinks::redact;
+use uilog_sys::process_stat::ProcessStat;
 
 use crate::filter::Filters;
 use crate::filter::Query;
@@ -284,15 +285,6 @@ struct Processes {
     host: String,
 }
 
-/// A line of /proc/PID/stat.
-// proc(5)
-struct Stat {
-    parent: u64,
-    state: char,
-    /// In ticks since the system was started.
-    start: f64,
-}
-
 impl Processes {
     fn read(host: &str) -> Self {
         let uptime = fs::read_to_string("/proc/uptime").ok();
@@ -315,7 +307,11 @@ impl Processes {
         });
         for pid in pids {
             if let Some(stat) = stat(pid) {
-                processes.children.entry(stat.parent).or_default().push(pid);
+                processes
+                    .children
+                    .entry(stat.parent.unsigned_abs().into())
+                    .or_default()
+                    .push(pid);
             }
         }
         processes
@@ -325,9 +321,9 @@ impl Processes {
     /// another process has its number now.
     fn complete(&self, mut open: Open, heard: i64) -> Option<Open> {
         let stat = stat(open.pid)?;
-        let age = self.uptime - stat.start / TICKS;
+        let age = self.uptime - stat.start as f64 / TICKS;
         let since = (self.now - heard) as f64 / 1e6;
-        if stat.state == 'Z' || age + ROUNDED < since {
+        if stat.is_zombie() || age + ROUNDED < since {
             return None;
         }
         let hg = u32::try_from(open.pid).ok().and_then(running_hg::of);
@@ -359,8 +355,8 @@ impl Processes {
     }
 
     /// Adds the system's facts about a process.
-    fn look_at(&self, open: &mut Open, stat: &Stat) {
-        open.state = state(stat.state);
+    fn look_at(&self, open: &mut Open, stat: &ProcessStat) {
+        open.state = state(char::from(stat.state));
         if !open.root.is_empty() {
             for (name, path) in LOCKS {
                 match holder(&Path::new(&open.root).join(path)) {
@@ -410,17 +406,8 @@ impl Processes {
     }
 }
 
-fn stat(pid: u64) -> Option<Stat> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    // The program's name may have anything in it.
-    let (_, rest) = text.rsplit_once(')')?;
-    let fields: Vec<_> = rest.split_whitespace().collect();
-    Some(Stat {
-        state: fields.first()?.chars().next()?,
-        parent: fields.get(1)?.parse().ok()?,
-        start: fields.get(19)?.parse().ok()?,
-    })
+fn stat(pid: u64) -> Option<ProcessStat> {
+    ProcessStat::read(i32::try_from(pid).ok()?).ok()
 }
 
 fn state(letter: char) -> &'static str {

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -11,7 +14,19 @@ use tempfile::TempDir;
 use super::super::line;
 use super::super::query::Verdict;
 use super::super::query::tests::queries;
-use super::*;
+use super::Entry;
+use super::Options;
+use super::Reader;
+use super::TRUNCATED;
+use super::search::search;
+use crate::dates::DateFormat;
+use crate::event;
+use crate::files::LogFile;
+use crate::query::Filters;
+use crate::query::Query;
+use crate::scan;
+use crate::scan::Found;
+use crate::scan::LeadingLines;
 
 const NULL: &str = "0000000000000000000000000000000000000000";
 

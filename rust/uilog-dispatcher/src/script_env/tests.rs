@@ -2,6 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
+use uilog_event::event::Event;
 use uilog_event::event::EventOption;
 use uilog_event::event::SessionId;
 use uilog_event::event::Text;

@@ -80,8 +80,8 @@ impl Host {
         trace
     }
 
-    /// The command begins something that may take long. It is stored in the
-    /// queue of records, if there is one.
+    /// The command begins something that may take long. The phase is stored in
+    /// the queue of records, if there is one.
     pub fn begin_phase(&mut self, phase: &Phase<'_>) {
         self.phases.push(phase.to_bytes());
         self.publish_phase();

@@ -12,8 +12,8 @@ use super::Verdict;
 use crate::before_exit::ExitWait;
 use crate::record_queue::NotQueued;
 
-/// When hg ends, children that append to the journal have so long. They need a
-/// hundredth of it, unless the home directory does not answer; then they
+/// How long hg waits at its end for children that append to the journal. They
+/// need a hundredth of it, unless the home directory does not answer; then they
 /// continue alone.
 const APPEND_GRACE: Duration = Duration::from_millis(200);
 

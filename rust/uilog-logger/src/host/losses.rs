@@ -98,8 +98,8 @@ impl Host {
     }
 
     /// Reports the losses of a dispatcher that was given up to the journal. A
-    /// finder of its page reports the same, and readers count one of the two
-    /// lines, so this one may fail.
+    /// program that finds its page reports the same, and readers count only one
+    /// of the two lines, so this one may fail.
     pub(super) fn journal_given_up(
         &mut self,
         event: &[u8],
@@ -249,8 +249,8 @@ impl Host {
         self.recent.range(from..).cloned().collect()
     }
 
-    /// Runs `body`, whose problems are reported in another way: debug output
-    /// does not repeat them.
+    /// Runs `body`, which reports its own problems: debug output does not
+    /// repeat them.
     pub fn with_own_report<T>(
         &mut self,
         body: impl FnOnce(&mut Self) -> T,

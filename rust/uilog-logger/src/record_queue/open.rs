@@ -62,11 +62,11 @@ pub(super) struct Open {
     namespaces: String,
     pub(super) place: GuardedPath,
     address: UnixAddr,
-    /// Keeps the path short.
+    /// Open so that paths can be short.
     _dir: Option<Bound<OwnDir>>,
     sent: Sent,
     pub(super) settings: Settings,
-    /// An agent knows this process's namespaces.
+    /// An agent has learned this process's namespaces.
     has_shown: bool,
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Must not know other sinks. Nothing here blocks.
 
-mod running;
+mod sink_thread;
 
 use std::io;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use uilog_channel::record_delivery::Queued;
 use uilog_channel::record_delivery::RecordLoss;
 use uilog_channel::record_delivery::Source;
 
-use self::running::Current;
-use self::running::HELD_FOR;
-use self::running::Heard;
-use self::running::OVERTAKEN_AFTER;
-pub(crate) use self::running::RecordPosition;
-use self::running::Running;
-use self::running::STUCK_AFTER;
-pub(crate) use self::running::Starter;
-use self::running::start;
-use self::running::stuck;
+use self::sink_thread::Current;
+use self::sink_thread::HELD_FOR;
+use self::sink_thread::Heard;
+use self::sink_thread::OVERTAKEN_AFTER;
+pub(crate) use self::sink_thread::RecordPosition;
+use self::sink_thread::Running;
+use self::sink_thread::STUCK_AFTER;
+pub(crate) use self::sink_thread::Starter;
+use self::sink_thread::start;
+use self::sink_thread::stuck;
 use crate::mailbox;
 use crate::mailbox::QueuedEvent;
 use crate::setup::Setup;

@@ -34,53 +34,33 @@
 
 mod child;
 mod companion;
+mod end;
 mod inherited;
+mod program;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::CString;
-use std::ffi::c_char;
-use std::ffi::c_void;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::ptr;
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 use std::time::Instant;
 
-use child::Outcome;
-use child::Plan;
 pub use companion::Companion;
 pub use companion::Inbox;
 pub use companion::Message;
 pub use companion::Received;
 pub use companion::WaitResult;
 
-use crate::spawn::Region;
+use self::end::EXIT_UNKNOWN;
+pub use self::end::End;
+pub use self::end::ExitKind;
+pub use self::end::Usage;
+pub use self::program::Command;
+use self::program::Launch;
+use self::program::Program;
 use crate::spawn::SignalsBlocked;
-use crate::valgrind;
-
-/// The directories that are searched for programs if there is no `PATH`.
-// glibc: confstr(_CS_PATH)
-const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
-
-/// A shell's exit status for what cannot be found.
-const EXIT_NOT_FOUND: i32 = 127;
-/// A shell's exit status for what cannot be executed.
-const EXIT_NOT_EXECUTABLE: i32 = 126;
-/// The exit status if the end was not seen.
-const EXIT_UNKNOWN: i32 = 255;
-/// What a shell adds to the number of the signal that has ended a command.
-const EXIT_SIGNALLED: i32 = 128;
-
-/// A program to run in our place.
-#[derive(Clone, Debug)]
-pub struct Command {
-    args: Vec<CString>,
-    env: Vec<CString>,
-}
 
 impl Command {
     /// Runs `args[0]` with these arguments and this environment. `PATH` is
@@ -150,179 +130,6 @@ impl Command {
 /// end of this process. A program that is started in our place does not notice.
 pub fn survive_file_size_limit() {
     signals::ignore(libc::SIGXFSZ);
-}
-
-/// The paths at which a program may be, in the order to try them.
-// glibc: execvpe
-fn candidates(name: &CString, env: &[CString]) -> Vec<CString> {
-    let bytes = name.as_bytes();
-    if bytes.is_empty() || bytes.contains(&b'/') {
-        return vec![name.clone()];
-    }
-    let path = env
-        .iter()
-        .find_map(|it| it.to_bytes().strip_prefix(b"PATH="));
-    let dirs = path.unwrap_or(DEFAULT_PATH).split(|byte| *byte == b':');
-    let in_dir = |dir: &[u8]| {
-        let slash: &[u8] = if dir.is_empty() { b"" } else { b"/" };
-        CString::new([dir, slash, bytes].concat()).ok()
-    };
-    dirs.filter_map(in_dir).collect()
-}
-
-/// A program to execute, as the child finds it in our memory.
-struct Program {
-    plan: Box<Plan>,
-    outcome: Shared,
-    _strings: Strings,
-}
-
-/// What the pointers in the plan point at.
-struct Strings {
-    _paths: Vec<CString>,
-    _args: Vec<CString>,
-    _env: Vec<CString>,
-    _pointers: [Vec<*const c_char>; 4],
-}
-
-impl Program {
-    fn new(
-        command: &Command,
-        mask: u64,
-        is_chld_ignored: bool,
-    ) -> io::Result<Self> {
-        let Command { args, env } = command.clone();
-        let Some(name) = args.first() else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        let paths = candidates(name, &env);
-        let pointers = |strings: &[CString]| {
-            let pointers = strings.iter().map(|string| string.as_ptr());
-            pointers.chain([ptr::null()]).collect::<Vec<_>>()
-        };
-        let argv = pointers(&args);
-        let mut shell_argv = vec![c"sh".as_ptr(), ptr::null()];
-        shell_argv.extend_from_slice(&argv[1..]);
-        let mut pointers = [pointers(&paths), argv, pointers(&env), shell_argv];
-        let outcome = Shared::new()?;
-        let plan = Box::new(Plan {
-            paths: pointers[0].as_ptr(),
-            argv: pointers[1].as_ptr(),
-            envp: pointers[2].as_ptr(),
-            shell_argv: pointers[3].as_mut_ptr(),
-            parent: std::process::id() as i32,
-            mask,
-            is_pipe_ignored: inherited::is_pipe_ignored(),
-            is_file_size_ignored: inherited::is_file_size_ignored(),
-            is_chld_ignored,
-            closed: inherited::closed(),
-            outcome: outcome.0.as_ptr(),
-        });
-        Ok(Self {
-            plan,
-            outcome,
-            _strings: Strings {
-                _paths: paths,
-                _args: args,
-                _env: env,
-                _pointers: pointers,
-            },
-        })
-    }
-}
-
-/// The memory that the child shares with this process. It is kept until the
-/// child has ended.
-struct Launch {
-    region: Region,
-    program: Program,
-}
-
-impl Launch {
-    fn new(program: Program) -> io::Result<Self> {
-        let region = Region::new()?;
-        Ok(Self { region, program })
-    }
-
-    /// Makes the child; its process id.
-    fn start(&self) -> io::Result<i32> {
-        if valgrind::is_there() {
-            return self.fork();
-        }
-        let plan = (&raw const *self.program.plan).cast_mut();
-        let plan = plan.cast::<c_void>();
-        // Memory is shared and we go on at once: who waited for the exec, as
-        // CLONE_VFORK does, could not be stopped with the child if Ctrl-Z
-        // came first.
-        // SAFETY: the stack and the plan belong to this launch, which is kept
-        // until the child has ended.
-        let pid = unsafe {
-            libc::clone(
-                child::run,
-                self.region.child_stack(),
-                libc::CLONE_VM | libc::SIGCHLD,
-                plan,
-            )
-        };
-        if pid > 0 {
-            // Whatever else we have to do can wait: on a busy machine both
-            // are on one processor.
-            // SAFETY: touches no memory.
-            unsafe { libc::sched_yield() };
-            return Ok(pid);
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            // By a seccomp filter (EPERM, ENOSYS) or an emulator (EINVAL).
-            Some(libc::EPERM | libc::ENOSYS | libc::EINVAL) => self.fork(),
-            _ => Err(error),
-        }
-    }
-
-    /// The same where sharing memory is refused.
-    fn fork(&self) -> io::Result<i32> {
-        // SAFETY: this thread is the only one, so the child may go on with
-        // anything.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
-                let plan = (&raw const *self.program.plan).cast_mut();
-                let status = child::run(plan.cast());
-                // SAFETY: ends this process.
-                unsafe { libc::_exit(status) }
-            }
-            pid => Ok(pid),
-        }
-    }
-}
-
-/// An [`Outcome`] in memory that a forked child shares, too.
-struct Shared(NonNull<Outcome>);
-
-impl Shared {
-    fn new() -> io::Result<Self> {
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let base = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                size_of::<Outcome>(),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        match NonNull::new(base.cast::<Outcome>()) {
-            Some(outcome) if base != libc::MAP_FAILED => Ok(Self(outcome)),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn errno(&self) -> i32 {
-        // SAFETY: mapped by `new`; zeros are a valid outcome.
-        let errno: &AtomicI32 = unsafe { &self.0.as_ref().errno };
-        errno.load(Ordering::Acquire)
-    }
 }
 
 /// The running program.
@@ -465,120 +272,5 @@ impl Running {
             duration: self.started.elapsed(),
             usage: Usage::from(usage),
         }
-    }
-}
-
-/// How a program has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitKind {
-    /// With this exit status.
-    Exited(i32),
-    /// By the signal of this number.
-    Killed(i32),
-    /// It could not be executed, for this error of the system's.
-    NotStarted(i32),
-}
-
-/// What a program and the processes that it has waited for have used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// The most memory that one of them had at a time, in bytes; never less
-    /// than what we had when we started it.
-    pub max_rss_bytes: u64,
-    /// Processor time in user mode.
-    pub user: Duration,
-    /// Processor time in the kernel.
-    pub system: Duration,
-}
-
-impl From<&libc::rusage> for Usage {
-    fn from(usage: &libc::rusage) -> Self {
-        let time = |time: libc::timeval| {
-            let micros = time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-            Duration::from_micros(micros)
-        };
-        Self {
-            max_rss_bytes: usage.ru_maxrss as u64 * 1024,
-            user: time(usage.ru_utime),
-            system: time(usage.ru_stime),
-        }
-    }
-}
-
-/// The end of a program.
-#[derive(Clone, Copy, Debug)]
-pub struct End {
-    /// How.
-    pub how: ExitKind,
-    /// How long it ran.
-    pub duration: Duration,
-    /// Its resource usage.
-    pub usage: Usage,
-}
-
-impl End {
-    /// The exit status that a shell reports for this end.
-    pub fn shell_status(&self) -> i32 {
-        match self.how {
-            ExitKind::Exited(status) => status,
-            ExitKind::Killed(signal) => EXIT_SIGNALLED + signal,
-            ExitKind::NotStarted(libc::ENOENT) => EXIT_NOT_FOUND,
-            ExitKind::NotStarted(_) => EXIT_NOT_EXECUTABLE,
-        }
-    }
-
-    /// Ends this process in the same way.
-    pub fn mirror(&self) -> ! {
-        if let ExitKind::Killed(signal) = self.how {
-            signals::die_by(signal);
-        }
-        // Process 1 of a container does not die by a signal.
-        std::process::exit(self.shell_status())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn strings(texts: &[&str]) -> Vec<CString> {
-        let strings = texts.iter().map(|text| CString::new(*text).unwrap());
-        strings.collect()
-    }
-
-    #[test]
-    fn programs_are_looked_for_as_by_execvp() {
-        let found = |name: &str, env: &[&str]| {
-            let paths = candidates(&CString::new(name).unwrap(), &strings(env));
-            paths
-                .iter()
-                .map(|path| path.to_str().unwrap().to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(found("a", &["PATH=/x:/y", "A=1"]), ["/x/a", "/y/a"]);
-        assert_eq!(found("a", &["PATH=:/y:"]), ["a", "/y/a", "a"]);
-        assert_eq!(found("a", &["PATHS=/x"]), ["/bin/a", "/usr/bin/a"]);
-        assert_eq!(found("./a", &["PATH=/x"]), ["./a"]);
-        assert_eq!(found("", &["PATH=/x"]), [""]);
-        assert_eq!(found("a", &["PATH="]), ["a"]);
-    }
-
-    #[test]
-    fn ends_are_told_as_by_a_shell() {
-        let status = |how| {
-            let usage = Usage::default();
-            let duration = Duration::ZERO;
-            let end = End {
-                how,
-                duration,
-                usage,
-            };
-            end.shell_status()
-        };
-        assert_eq!(status(ExitKind::Exited(3)), 3);
-        assert_eq!(status(ExitKind::Killed(libc::SIGKILL)), 137);
-        assert_eq!(status(ExitKind::NotStarted(libc::ENOENT)), 127);
-        assert_eq!(status(ExitKind::NotStarted(libc::ENOTDIR)), 126);
-        assert_eq!(status(ExitKind::NotStarted(libc::EACCES)), 126);
     }
 }

@@ -9,14 +9,17 @@
 //!
 //! Files that other programs wrote are read through [`crate::foreign_file`].
 
+mod private;
+mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsStr;
 use std::ffi::OsString;
-use std::fs;
 use std::fs::File;
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -35,18 +38,18 @@ use nix::fcntl::renameat;
 use nix::fcntl::renameat2;
 use nix::sys::stat::FileStat;
 use nix::sys::stat::Mode;
-use nix::sys::stat::SFlag;
 use nix::sys::stat::fstat;
 use nix::sys::stat::fstatat;
-use nix::sys::stat::mkdirat;
 use nix::unistd::LinkatFlags;
 use nix::unistd::UnlinkatFlags;
-use nix::unistd::geteuid;
 use nix::unistd::linkat;
 use nix::unistd::unlinkat;
 
-/// The write permissions of other users.
-const OTHERS_WRITE: u32 = 0o022;
+pub use self::rules::check_own;
+pub use self::rules::is_link;
+pub use self::rules::is_own;
+pub use self::rules::is_regular;
+pub use self::rules::is_trusted_owner;
 
 /// How often a file is opened or created that others create and remove.
 const MAX_ATTEMPTS: u32 = 100;
@@ -88,109 +91,6 @@ impl OwnDir {
     /// A directory that [`crate::append`] has reached.
     pub(crate) fn from_place(fd: OwnedFd, path: PathBuf) -> Self {
         Self { fd, path }
-    }
-
-    /// Creates a directory, and missing ones above it, for this user only. It
-    /// is no error if it exists; the caller must check its owner.
-    ///
-    /// # Errors
-    ///
-    /// The existing file is not a directory, or the system refuses.
-    pub fn create_path(path: &Path) -> io::Result<()> {
-        let is_there = |dir: &&Path| {
-            dir.as_os_str().is_empty() || fs::metadata(dir).is_ok()
-        };
-        let Some(last) = path.ancestors().find(is_there) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let missing = path.strip_prefix(last).map_err(io::Error::other)?;
-        let last = match last.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => last,
-        };
-        let mut dir = Self::beside_users_file(last)?;
-        for name in missing {
-            dir = match name.as_bytes() {
-                b".." => Self::beside_users_file(&dir.path.join(name))?,
-                _ => dir.create_private(name)?,
-            };
-        }
-        Ok(())
-    }
-
-    /// Opens a directory in this one that only this user can change: not a
-    /// link, of this user, and not writable by other users.
-    ///
-    /// # Errors
-    ///
-    /// There is no such directory, or others can change it.
-    pub fn open_private(&self, name: &OsStr) -> io::Result<Self> {
-        let path = self.path.join(name);
-        let flags = SAFE | OFlag::O_DIRECTORY;
-        let fd =
-            openat(&self.fd, name, flags, Mode::empty()).map_err(|errno| {
-                match errno {
-                    // What a link in its place makes of O_DIRECTORY.
-                    Errno::ELOOP | Errno::ENOTDIR => {
-                        io::Error::other("not a directory of ours")
-                    }
-                    errno => errno.into(),
-                }
-            })?;
-        let status = fstat(&fd)?;
-        if !is_own(&status) {
-            return Err(io::Error::other("it belongs to another user"));
-        }
-        if status.st_mode & OTHERS_WRITE != 0 {
-            return Err(io::Error::other("other users may write there"));
-        }
-        Ok(Self { fd, path })
-    }
-
-    /// Creates a directory in this one for this user only, unless it exists,
-    /// and opens it like [`Self::open_private`].
-    ///
-    /// # Errors
-    ///
-    /// It cannot be created, or other users can write to it.
-    pub fn create_private(&self, name: &OsStr) -> io::Result<Self> {
-        match mkdirat(&self.fd, name, Mode::S_IRWXU) {
-            // A process that is just creating it may not have come to this.
-            Err(Errno::EEXIST) if self.has_no_mode(name) => {
-                self.set_own_mode(name, 0o700)?;
-            }
-            Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(errno.into()),
-            Ok(()) => self.set_own_mode(name, 0o700)?,
-        }
-        self.open_private(name)
-    }
-
-    /// Whether it is a directory of this user without any permission, because
-    /// of a umask.
-    fn has_no_mode(&self, name: &OsStr) -> bool {
-        self.entry(name).ok().flatten().is_some_and(|status| {
-            is_kind(&status, DIRECTORY)
-                && is_own(&status)
-                && status.st_mode & 0o777 == 0
-        })
-    }
-
-    /// Sets the owner's permissions, which a umask may have removed.
-    fn set_own_mode(&self, name: &OsStr, mode: u32) -> io::Result<()> {
-        // A directory without any rights can be opened as a place only, and
-        // its mode can be changed by way of /proc only.
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let place = openat(&self.fd, name, flags, Mode::empty())?;
-        let status = fstat(&place)?;
-        if !is_own(&status) || !is_kind(&status, DIRECTORY) {
-            return Err(io::Error::other("it has been replaced"));
-        }
-        if status.st_mode & 0o777 == mode {
-            return Ok(());
-        }
-        let path = format!("/proc/self/fd/{}", place.as_raw_fd());
-        fs::set_permissions(path, Permissions::from_mode(mode))
     }
 
     /// Where it is, for messages.
@@ -443,148 +343,9 @@ impl AsFd for OwnDir {
     }
 }
 
-const DIRECTORY: SFlag = SFlag::S_IFDIR;
-
-fn is_kind(status: &FileStat, kind: SFlag) -> bool {
-    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == kind
-}
-
-/// Whether something is a symbolic link.
-pub fn is_link(status: &FileStat) -> bool {
-    is_kind(status, SFlag::S_IFLNK)
-}
-
-/// Whether something is a regular file.
-pub fn is_regular(status: &FileStat) -> bool {
-    is_kind(status, SFlag::S_IFREG)
-}
-
-/// Whether something belongs to this user.
-pub fn is_own(status: &FileStat) -> bool {
-    status.st_uid == geteuid().as_raw()
-}
-
-/// Whether something belongs to this user or to root.
-pub fn is_trusted_owner(status: &FileStat) -> bool {
-    [geteuid().as_raw(), 0].contains(&status.st_uid)
-}
-
-/// Fails if it is not a regular file of this user or of root.
-///
-/// # Errors
-///
-/// What is wrong.
-pub fn check_own(status: &FileStat) -> io::Result<()> {
-    if !is_regular(status) {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if !is_trusted_owner(status) {
-        return Err(io::Error::other("it belongs to another user"));
-    }
-    Ok(())
-}
-
 fn explain(errno: Errno) -> io::Error {
     match errno {
         Errno::ELOOP => io::Error::other("it is a symbolic link"),
         errno => errno.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt;
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    fn name(name: &str) -> &OsStr {
-        OsStr::new(name)
-    }
-
-    fn directory() -> (tempfile::TempDir, OwnDir) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let own = OwnDir::beside_users_file(dir.path()).expect("it opens");
-        (dir, own)
-    }
-
-    #[test]
-    fn a_link_in_place_of_a_directory_is_not_followed() {
-        let (dir, own) = directory();
-        fs::create_dir(dir.path().join("victim")).expect("created");
-        symlink("victim", dir.path().join("kept")).expect("a link");
-        own.create_private(name("kept")).expect_err("a link");
-        symlink("nowhere", dir.path().join("dangling")).expect("a link");
-        own.create_private(name("dangling")).expect_err("a link");
-        let mode = Permissions::from_mode(0o770);
-        fs::set_permissions(dir.path().join("victim"), mode).expect("ours");
-        own.create_private(name("victim"))
-            .expect_err("the group writes");
-    }
-
-    #[test]
-    fn a_link_in_place_of_a_file_is_neither_opened_nor_removed() {
-        let (dir, own) = directory();
-        fs::write(dir.path().join("victim"), b"x").expect("written");
-        symlink("victim", dir.path().join("log")).expect("a link");
-        own.open_or_create(name("log"), OFlag::O_RDWR, 0o600)
-            .expect_err("a link");
-        own.remove(name("log")).expect_err("a link");
-        own.replace(name("log"), name("log.new"), 0o600, b"y")
-            .expect_err("a link");
-        own.replace(name("victim"), name("log"), 0o600, b"y")
-            .expect_err("a link");
-        let text = fs::read(dir.path().join("victim")).expect("still there");
-        assert_eq!(text, b"x");
-    }
-
-    #[test]
-    fn missing_directories_are_created_and_links_among_them_refused() {
-        let (dir, own) = directory();
-        let deep = dir.path().join("a/b/c");
-        OwnDir::create_path(&deep).expect("created");
-        OwnDir::create_path(&deep).expect("there");
-        for dir in deep.ancestors().take(3) {
-            let mode = fs::metadata(dir).expect("there").mode();
-            assert_eq!(mode & 0o777, 0o700, "{}", dir.display());
-        }
-        OwnDir::create_path(&dir.path().join("a/../d")).expect("created");
-        assert!(dir.path().join("d").is_dir());
-        symlink("elsewhere", dir.path().join("e")).expect("a link");
-        OwnDir::create_path(&dir.path().join("e/f")).expect_err("a link");
-        // What a process with a strange umask is just creating.
-        let none = Permissions::from_mode(0o000);
-        fs::set_permissions(dir.path().join("d"), none).expect("ours");
-        own.create_private(name("d")).expect("ours");
-        let mode = fs::metadata(dir.path().join("d")).expect("there").mode();
-        assert_eq!(mode & 0o777, 0o700);
-    }
-
-    #[test]
-    fn names_are_bounded() {
-        let (dir, own) = directory();
-        for count in 0..3 {
-            fs::write(dir.path().join(count.to_string()), b"").expect("made");
-        }
-        assert_eq!(own.names(2).expect("readable"), None);
-        let names = own.names(3).expect("readable").expect("three");
-        assert_eq!(names.len(), 3);
-        let some = own.some_names(1, |name| name != "0").expect("readable");
-        assert_eq!(some.len(), 1);
-        assert_ne!(some[0], "0");
-    }
-
-    #[test]
-    fn replacing_leaves_one_file_with_the_mode_asked_for() {
-        let (dir, own) = directory();
-        for text in [b"old", b"new"] {
-            own.replace(name("retry"), name("retry.new"), 0o600, text)
-                .expect("replaced");
-        }
-        let path = dir.path().join("retry");
-        assert_eq!(fs::read(&path).expect("there"), b"new");
-        let mode = fs::metadata(&path).expect("there").mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(own.names(9).expect("readable").expect("few").len(), 1);
     }
 }
