@@ -300,7 +300,7 @@ fn without_a_program_records_wait_and_it_is_told() {
     assert_eq!(host.counters().lost, 0);
     let told: Vec<_> = host.recent().map(str::to_owned).collect();
     assert!(!told.is_empty());
-    assert!(told[0].contains("records wait"), "{told:?}");
+    assert!(told[0].contains("records stay in the queue"), "{told:?}");
     assert!(told[0].contains("/nowhere/uilog"), "{told:?}");
     assert_eq!(host.records().status().unwrap().records, 2);
 }
