@@ -14,6 +14,7 @@
 
 pub mod dates;
 pub mod event;
+pub mod facts;
 pub mod files;
 pub mod glob;
 mod hits;

@@ -7,6 +7,7 @@
 
 use memchr::memmem;
 
+use crate::facts::Facts;
 use crate::own;
 
 /// rhg marks its messages so.
@@ -32,21 +33,6 @@ const INCOMING: &[u8] = b" incoming changes - new heads: ";
 const ACTIONS: &[u8] = b" actions to histedit";
 const LOOKUPS: &[u8] = b" cache hits/lookups in ";
 const HOOK: &[u8] = b" finished in ";
-
-/// Facts in a message; `None` for missing ones.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts<'a> {
-    /// The event's name.
-    pub event: Option<&'a [u8]>,
-    /// The command as it was typed, without `hg`.
-    pub command: Option<&'a [u8]>,
-    /// The command's return code.
-    pub return_code: Option<i64>,
-    /// Seconds.
-    pub duration: Option<f64>,
-    /// What else an event of uilog's own says, by the names of its options.
-    pub options: Vec<(&'static str, &'a [u8])>,
-}
 
 /// The beginnings of messages that only identify their event.
 // hg: tags, hgext.fsmonitor, hgext.rebase, hgext.histedit, repocache,

@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use crate::message::Facts;
+use crate::facts::Facts;
 
 /// Texts of which every event of this name holds one.
 pub(crate) fn wording(event: &[u8]) -> &'static [&'static [u8]] {

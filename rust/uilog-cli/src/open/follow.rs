@@ -7,7 +7,7 @@ use std::time::Duration;
 use uilog_history::open::Watch;
 use uilog_history::scan::Source;
 
-use super::Running;
+use super::running::Running;
 use super::screen::Happened;
 use super::screen::Screen;
 use super::tree;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use anstyle::Style;
 use uilog_sinks::redact;
 
-use super::Running;
+use super::running::Running;
 use crate::output::HEADLINE;
 use crate::output::PLACE;
 use crate::output::PLAIN;

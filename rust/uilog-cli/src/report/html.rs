@@ -23,12 +23,12 @@ use uilog_history::report::Table as Rows;
 use super::pictures::Heat;
 use super::pictures::Percentiles;
 use super::pictures::Timeline;
+use super::pictures::shown;
 use super::text;
 use crate::output::counted;
 use crate::output::cut;
 use crate::output::duration;
 use crate::output::local;
-use crate::output::visible;
 
 const STYLE: &str = include_str!("../../templates/report.css");
 const SCRIPT: &str = include_str!("../../templates/report.js");
@@ -101,16 +101,6 @@ struct Head {
 struct Cell {
     text: String,
     class: &'static str,
-}
-
-/// The text in one line, with nothing in it that HTML cannot hold.
-pub(super) fn shown(text: &str) -> String {
-    // Noncharacters of Unicode.
-    let is_none = |it: char| {
-        let code = u32::from(it);
-        code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
-    };
-    visible(text).replace(is_none, "\u{fffd}")
 }
 
 fn name(text: &str) -> Cell {

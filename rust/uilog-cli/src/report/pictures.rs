@@ -10,6 +10,7 @@ use crate::output::counted;
 use crate::output::cut;
 use crate::output::duration;
 use crate::output::local;
+use crate::output::visible;
 
 /// How wide a picture is, in its own units.
 const WIDTH: u32 = 900;
@@ -243,7 +244,7 @@ impl Percentiles {
             .iter()
             .zip(0..)
             .map(|(it, index)| Row {
-                name: cut(&super::html::shown(&it.name), MAX_NAME),
+                name: cut(&shown(&it.name), MAX_NAME),
                 y: STEP / 2 + index * STEP,
                 p50: at(log(it.p50)),
                 p95: at(log(it.p95)),
@@ -273,7 +274,7 @@ fn percentiles_text(command: &Command) -> String {
     const MAX_NAME: usize = 60;
     format!(
         "{}: half took less than {}, 95 % less than {}, 99 % less than {}",
-        cut(&super::html::shown(&command.name), MAX_NAME),
+        cut(&shown(&command.name), MAX_NAME),
         duration(command.p50),
         duration(command.p95),
         duration(command.p99)
@@ -282,6 +283,16 @@ fn percentiles_text(command: &Command) -> String {
 
 fn length(number: f64) -> String {
     format!("{number:.1}")
+}
+
+/// The text in one line, with nothing in it that HTML cannot hold.
+pub(super) fn shown(text: &str) -> String {
+    // Noncharacters of Unicode.
+    let is_none = |it: char| {
+        let code = u32::from(it);
+        code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
+    };
+    visible(text).replace(is_none, "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 mod gather;
 mod numbers;
 mod rows;
+mod timestamp;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use serde::Serialize;
-use serde::Serializer;
 
 pub use self::rows::Change;
 pub use self::rows::Command;
@@ -115,10 +115,10 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Period {
     /// Microseconds since 1970.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "timestamp::serialize")]
     pub from: i64,
     /// Microseconds since 1970.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "timestamp::serialize")]
     pub to: i64,
 }
 
@@ -157,19 +157,12 @@ pub struct Figures {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Slot {
     /// Where it begins: microseconds since 1970.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "timestamp::serialize")]
     pub from: i64,
     /// Commands that ended.
     pub commands: u64,
     /// How many of these failed.
     pub failures: u64,
-}
-
-/// RFC 3339, in UTC.
-fn time<S: Serializer>(micros: &i64, to: S) -> Result<S::Ok, S::Error> {
-    let time = chrono::DateTime::from_timestamp_micros(*micros);
-    let time = time.map(|it| it.format("%Y-%m-%dT%H:%M:%SZ").to_string());
-    time.serialize(to)
 }
 
 /// The ids of what has been read.

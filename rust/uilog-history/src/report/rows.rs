@@ -15,7 +15,7 @@ use super::gather::Gathered;
 use super::gather::Waiting;
 use super::gather::cut_at;
 use super::numbers::Numbers;
-use super::time;
+use super::timestamp;
 use crate::compare;
 use crate::compare::LEAST;
 use crate::stats;
@@ -104,7 +104,7 @@ pub struct Slowest {
     /// How long it took.
     pub seconds: f64,
     /// When it ended: microseconds since 1970.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "timestamp::serialize")]
     pub time: i64,
     /// As it was called.
     pub command: String,
@@ -136,7 +136,7 @@ pub struct Failure {
     /// How many users had it.
     pub users: u64,
     /// When the newest was: microseconds since 1970.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "timestamp::serialize")]
     pub last: i64,
     /// In which repository the newest was.
     pub repository: String,

@@ -3,6 +3,7 @@
 //! Responsible for showing all that is in it, for asking, and for the file.
 //! `harmless.rs` decides what may be in it, `taken.rs` takes it.
 
+mod entry;
 mod harmless;
 mod taken;
 
@@ -21,6 +22,7 @@ use flate2::write::GzEncoder;
 use uilog_history::filter::Filters;
 use uilog_history::when::Span;
 
+use self::entry::Entry;
 use super::Arguments;
 use super::file;
 use crate::output::HEADLINE;
@@ -30,14 +32,6 @@ use crate::output::visible;
 
 /// The directory in the archive.
 const DIRECTORY: &str = "uilog-support";
-
-/// A file of the archive.
-struct Entry {
-    name: &'static str,
-    /// What it has, in half a sentence.
-    about: &'static str,
-    text: String,
-}
 
 /// Takes, shows, asks and writes.
 pub(super) fn run(

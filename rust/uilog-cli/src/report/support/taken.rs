@@ -30,7 +30,7 @@ use uilog_sinks::check as sinks_check;
 use uilog_sinks::check::SinkFacts;
 
 use super::super::Arguments;
-use super::Entry;
+use super::entry::Entry;
 use super::harmless;
 use super::harmless::Harmless;
 use super::harmless::is_event;
