@@ -35,14 +35,14 @@ complete -c uilog -n "__fish_uilog_needs_command" -f -a "emit" -d 'Log a custom 
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "export" -d 'Export records for other programs: OpenTelemetry\'s JSON, or CSV'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "run" -d 'Run a program and log it as hg logs its commands'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
-complete -c uilog -n "__fish_uilog_needs_command" -f -a "history" -d 'Tell where the history of commands is, or delete it'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "history" -d 'Show where the history of commands is, or delete it'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "journal" -d 'Show or acknowledge losses and failures'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "log" -d 'Show the commands that were run, newest last'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "report" -d 'Show what was slow, what failed and why, and what was waited for'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "spool" -d 'Show, send or export records that wait for a collector'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
-complete -c uilog -n "__fish_uilog_needs_command" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
+complete -c uilog -n "__fish_uilog_needs_command" -f -a "trace" -d 'Show one trace as a tree: which spans contain which, and what took the time'
 complete -c uilog -n "__fish_uilog_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand agent; and not __fish_seen_subcommand_from serve status stop help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand agent; and not __fish_seen_subcommand_from serve status stop help" -f -a "serve" -d 'Run the agent (internal)'
@@ -168,26 +168,26 @@ complete -c uilog -n "__fish_uilog_using_subcommand emit" -s R -l repository -d 
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand emit" -s v -l verbose -d 'Show which sinks have taken the event'
+complete -c uilog -n "__fish_uilog_using_subcommand emit" -s v -l verbose -d 'Show which sinks have received the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -l require-sink -d 'Fail if no sink tracks the event'
 complete -c uilog -n "__fish_uilog_using_subcommand emit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand export" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l since -d 'Only what was logged at this date or later: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l until -d 'Only what was logged at this date or earlier, all of the day, hour or minute that it names' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l command -d 'Only commands that match, by their full name or as they were called, with or without global options: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l since -d 'Only records from this date on: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l until -d 'Only records up to this date, including the whole day, hour or minute' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l command -d 'Only commands that match, by their full name or as they were typed, with or without global options: * matches any text, ? any byte' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l repo -d 'Only in repositories whose name or root matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l hg-version -d 'Only with versions of Mercurial that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l hook -d 'Only with hooks that match; shows ends of hooks unless --event is given' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l slower -d 'Only what took that long or longer' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l error-type -d 'Only errors whose class matches: hg\'s name of it (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l trace -d 'Only the trace whose id begins like this' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l session -d 'Only the hg process whose id begins like this' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l event -d 'These events, instead of the ends of commands; \'*\' is all' -r -f -a "backupbundle\t''
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l slower -d 'Only records with at least this duration' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l error-type -d 'Only errors whose class matches: hg\'s name (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l trace -d 'Only the trace whose id begins with this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l session -d 'Only the hg process whose id begins with this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l event -d 'These events instead of the ends of commands; \'*\' means all' -r -f -a "backupbundle\t''
 branchcache\t''
 chgserver\t''
 cmdserver\t''
@@ -228,7 +228,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand export" -l format -d 'The fo
 csv\t'Comma-separated values, a record a line'"
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l columns -d 'Columns of the CSV, instead of all' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -s o -l output -d 'A new file; default: standard output. An existing file is never overwritten' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l failed -d 'Only what has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l failed -d 'Only failures'
 complete -c uilog -n "__fish_uilog_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand run" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand run" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
@@ -248,13 +248,13 @@ complete -c uilog -n "__fish_uilog_using_subcommand flush" -l config-file -d 'Re
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -l all -d 'Include commands with another HOME, and commands in other containers that share the queue directories'
 complete -c uilog -n "__fish_uilog_using_subcommand flush" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "path" -d 'Print the directory of the history, whether or not there is one'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "path" -d 'Print the directory of the history, even if it does not exist'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "delete" -d 'Delete the history of this user on this machine'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and not __fish_seen_subcommand_from path delete help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from path" -s h -l help -d 'Print help'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from delete" -l before -d 'Only the days before this date: 30d, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
 complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "path" -d 'Print the directory of the history, whether or not there is one'
+complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "path" -d 'Print the directory of the history, even if it does not exist'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the history of this user on this machine'
 complete -c uilog -n "__fish_uilog_using_subcommand history; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand journal; and not __fish_seen_subcommand_from forget help" -s T -l template -d 'Output format for scripts' -r -f -a "json\t'One JSON object or list'"
@@ -271,19 +271,19 @@ complete -c uilog -n "__fish_uilog_using_subcommand log" -s R -l repository -d '
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l since -d 'Only what was logged at this date or later: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l until -d 'Only what was logged at this date or earlier, all of the day, hour or minute that it names' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l command -d 'Only commands that match, by their full name or as they were called, with or without global options: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l since -d 'Only records from this date on: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l until -d 'Only records up to this date, including the whole day, hour or minute' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l command -d 'Only commands that match, by their full name or as they were typed, with or without global options: * matches any text, ? any byte' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l repo -d 'Only in repositories whose name or root matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l hg-version -d 'Only with versions of Mercurial that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l hook -d 'Only with hooks that match; shows ends of hooks unless --event is given' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l slower -d 'Only what took that long or longer' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l error-type -d 'Only errors whose class matches: hg\'s name of it (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l trace -d 'Only the trace whose id begins like this' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l session -d 'Only the hg process whose id begins like this' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l event -d 'These events, instead of the ends of commands; \'*\' is all' -r -f -a "backupbundle\t''
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l slower -d 'Only records with at least this duration' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l error-type -d 'Only errors whose class matches: hg\'s name (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l trace -d 'Only the trace whose id begins with this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l session -d 'Only the hg process whose id begins with this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l event -d 'These events instead of the ends of commands; \'*\' means all' -r -f -a "backupbundle\t''
 branchcache\t''
 chgserver\t''
 cmdserver\t''
@@ -320,19 +320,19 @@ userwait\t''
 watchman\t''
 wirefinish\t''
 wirerequest\t''"
-complete -c uilog -n "__fish_uilog_using_subcommand log" -s n -l limit -d 'How many are shown; 0: all. By default ten, twenty groups, and all with -T' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l sort -d 'Show those with the most of this, the most last, instead of the newest' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l columns -d 'What is shown of each' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -s T -l template -d 'How to show them: json, csv, or a template such as \'{when} {command}\\n\'' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l by -d 'Group the numbers by this: command, repo, user, host, hg-version, hook, error-type, event, exit, ci, hour, day, week, month, or any column' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l of -d 'The numbers are of this column: duration, lock-wait, user-wait, peak-memory, cpu, bytes-sent, bytes-received, ...' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s n -l limit -d 'Maximum number of lines; 0: all. Default: ten, twenty groups, and all with -T' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l sort -d 'Sort by this column and show the highest, the highest last, instead of the newest' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l columns -d 'Columns to show' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s T -l template -d 'Output format: json, csv, or a template such as \'{when} {command}\\n\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l by -d 'Group the statistics by this: command, repo, user, host, hg-version, hook, error-type, event, exit, ci, hour, day, week, month, or any column' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l of -d 'The statistics are of this column: duration, lock-wait, user-wait, peak-memory, cpu, bytes-sent, bytes-received, ...' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l compare -d 'Show what has become slower, or fails more often, from A to B: two dates, two versions of Mercurial, two machines, or two files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l failed -d 'Only what has failed'
-complete -c uilog -n "__fish_uilog_using_subcommand log" -s f -l follow -d 'Go on with new ones as they are logged, until Ctrl-C; with -T json, each is a line'
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l stats -d 'Show numbers of all commands instead: how many, failures, the total, percentiles, the most, and how many over time'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l failed -d 'Only failures'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -s f -l follow -d 'Continue with new records as they are logged, until Ctrl-C; with -T json, each is a line'
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l stats -d 'Show statistics of all commands instead: count, failures, total, percentiles, maximum, and the number over time'
 complete -c uilog -n "__fish_uilog_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand open" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand open" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
@@ -342,7 +342,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand open" -s T -l template -d 'O
 complete -c uilog -n "__fish_uilog_using_subcommand open" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand open" -s f -l follow -d 'Keep the terminal up to date until q, Ctrl-C or SIGTERM'
+complete -c uilog -n "__fish_uilog_using_subcommand open" -s f -l follow -d 'Update the terminal until q, Ctrl-C or SIGTERM'
 complete -c uilog -n "__fish_uilog_using_subcommand open" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand report" -s R -l repository -d 'The repository: its root directory, or a name from the section paths' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
@@ -428,19 +428,19 @@ complete -c uilog -n "__fish_uilog_using_subcommand trace" -s R -l repository -d
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l cwd -d 'Change the working directory first' -r -f -a "(__fish_complete_directories)"
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config -d 'Set a configuration item; it overrides all files' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l since -d 'Only what was logged at this date or later: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l until -d 'Only what was logged at this date or earlier, all of the day, hour or minute that it names' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l command -d 'Only commands that match, by their full name or as they were called, with or without global options: * is any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l since -d 'Only records from this date on: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l until -d 'Only records up to this date, including the whole day, hour or minute' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l command -d 'Only commands that match, by their full name or as they were typed, with or without global options: * matches any text, ? any byte' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l repo -d 'Only in repositories whose name or root matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l hg-version -d 'Only with versions of Mercurial that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l hook -d 'Only with hooks that match; shows ends of hooks unless --event is given' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l slower -d 'Only what took that long or longer' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l error-type -d 'Only errors whose class matches: hg\'s name of it (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l trace -d 'Only the trace whose id begins like this' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l session -d 'Only the hg process whose id begins like this' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l event -d 'These events, instead of the ends of commands; \'*\' is all' -r -f -a "backupbundle\t''
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l slower -d 'Only records with at least this duration' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l error-type -d 'Only errors whose class matches: hg\'s name (HookAbort), else \'exit N\', \'signal N\' or \'killed\'' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l trace -d 'Only the trace whose id begins with this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l session -d 'Only the hg process whose id begins with this' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l event -d 'These events instead of the ends of commands; \'*\' means all' -r -f -a "backupbundle\t''
 branchcache\t''
 chgserver\t''
 cmdserver\t''
@@ -481,7 +481,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand trace" -s T -l template -d '
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l color -d 'When to use colours; auto also means never if NO_COLOR is set' -r -f -a "auto\t'If standard output is a terminal'
 always\t'Even in a pipe or a file'
 never\t'Never'"
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l failed -d 'Only what has failed'
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l failed -d 'Only failures'
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "agent" -d 'Show or stop the agent'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "check" -d 'Find what is wrong with the configuration'
@@ -491,19 +491,19 @@ complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_su
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "export" -d 'Export records for other programs: OpenTelemetry\'s JSON, or CSV'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "run" -d 'Run a program and log it as hg logs its commands'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "flush" -d 'Deliver all waiting events and records, before a machine or container ends'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "history" -d 'Tell where the history of commands is, or delete it'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "history" -d 'Show where the history of commands is, or delete it'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "journal" -d 'Show or acknowledge losses and failures'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "log" -d 'Show the commands that were run, newest last'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "open" -d 'Show the commands that have begun and have not ended, on this machine'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "report" -d 'Show what was slow, what failed and why, and what was waited for'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "spool" -d 'Show, send or export records that wait for a collector'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "status" -d 'Show dispatchers, queues, losses and failures'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "trace" -d 'Show one trace as a tree: what ran within what, and what took the time'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "trace" -d 'Show one trace as a tree: which spans contain which, and what took the time'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and not __fish_seen_subcommand_from agent check config dispatch emit export run flush history journal log open report spool status trace help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "serve" -d 'Run the agent (internal)'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "status" -d 'Show running agents, and the queues of records'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from agent" -f -a "stop" -d 'Stop the agent'
-complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "path" -d 'Print the directory of the history, whether or not there is one'
+complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "path" -d 'Print the directory of the history, even if it does not exist'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from history" -f -a "delete" -d 'Delete the history of this user on this machine'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from journal" -f -a "forget" -d 'Acknowledge all failures so far'
 complete -c uilog -n "__fish_uilog_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "flush" -d 'Send waiting records now'
