@@ -569,8 +569,8 @@ def test_prompts_and_merge_tools_are_waits(records: Records) -> None:
     tool = home.path / "tool"
     tool.write_text("#!/bin/sh\nsleep 0.2\nexit $STATUS\n")
     tool.chmod(0o755)
-    args = ("--config", f"merge-tools.w.executable={tool}")
-    args += ("--config", "merge-tools.w.premerge=no", "-t", "w")
+    which = ("--config", f"merge-tools.w.executable={tool}", "-t", "w")
+    args = ("--config", "merge-tools.w.premerge=no", *which)
     merged = records.fails("merge", *args, cwd=repository, STATUS="0")
     assert merged.returncode == 0, merged.stderr
     prompt, merge = records.all("userwait", 2)

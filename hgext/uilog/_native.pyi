@@ -5,51 +5,6 @@ from typing import Any, final
 
 from typing_extensions import disjoint_base
 
-__all__ = [
-    "DATE_EXAMPLES",
-    "ITEMS",
-    "VERSION",
-    "BlackboxSettings",
-    "History",
-    "LogFile",
-    "Logger",
-    "Peer",
-    "become_another",
-    "begin_phase",
-    "claim_command",
-    "close_peers",
-    "command_peers",
-    "command_root",
-    "config_hints",
-    "current_traceparent",
-    "end_command",
-    "end_hook",
-    "end_phase",
-    "enter_command",
-    "enter_outermost",
-    "finish",
-    "foreign_fault",
-    "internal_fault",
-    "is_chg_server",
-    "is_in_container",
-    "leave_command",
-    "line_fault",
-    "orphan_peer",
-    "orphaned_peers",
-    "part_off",
-    "register_peer",
-    "relative_date",
-    "repair",
-    "running_hg",
-    "set_head",
-    "set_umask",
-    "setup",
-    "starter",
-    "take_unseen",
-    "taken_by_run",
-    "unregister_peer",
-]
-
 VERSION: str
 """The version of this module."""
 

@@ -117,7 +117,7 @@ class Traffic:
             self.received = opener.receivedbytescount
             # Includes repeated requests.
             self.roundtrips = opener.requestscount
-        opts = {
+        opts: dict = {
             'bytes_sent': self.sent,
             'bytes_received': self.received,
             'roundtrips': self.roundtrips,

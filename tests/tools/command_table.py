@@ -30,7 +30,8 @@ def _own() -> dict[bytes, tuple[Any, ...]]:
     from mercurial import initialization, tables
 
     initialization.init()
-    return tables.command_table
+    table: dict[bytes, tuple[Any, ...]] = tables.command_table
+    return table
 
 
 def _bundled() -> Iterator[dict[bytes, tuple[Any, ...]]]:

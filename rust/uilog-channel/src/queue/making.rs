@@ -70,7 +70,7 @@ pub(super) fn new_page(max_bytes: u64, flags: u64, scripts_at: u64) -> Vec<u8> {
 }
 
 /// The page of an empty queue whose frames are in a separate file, for
-/// [`Writer::open_apart`].
+/// [`Writer::open_apart`](super::Writer::open_apart).
 pub fn page_apart(max_bytes: u64, maker: &Creator<'_>) -> Vec<u8> {
     let mut page = new_page(max_bytes, APART, FIRST_FRAME);
     page.resize(FIRST_FRAME as usize, 0);

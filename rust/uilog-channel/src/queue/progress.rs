@@ -76,7 +76,7 @@ macro_rules! words {
         pub struct Progress {
             $($(#[$meta])* pub $name: u64,)*
             /// Reported losses: events whose scripts were not started, and lost
-            /// records. Only [`ReportedLosses`] writes it.
+            /// records. Only [`ReportedLosses`](super::ReportedLosses) writes it.
             pub told: u64,
         }
 

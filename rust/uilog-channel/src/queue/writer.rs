@@ -104,12 +104,12 @@ impl Writer {
         Ok(Self::over(file, max_bytes))
     }
 
-    /// Writes to a file that [`lay_out_for_records`] has just made a queue.
+    /// Writes to a file that [`lay_out_for_records`](super::lay_out_for_records) has just made a queue.
     pub fn over(file: File, max_bytes: u64) -> Self {
         Self::new(file, None, max_bytes)
     }
 
-    /// A queue with a page from [`page_apart`], and frames in a separate, empty
+    /// A queue with a page from [`page_apart`](super::page_apart), and frames in a separate, empty
     /// file.
     pub fn open_apart(page: File, frames: File, max_bytes: u64) -> Self {
         Self::new(page, Some(frames), max_bytes)
@@ -228,7 +228,7 @@ impl Writer {
         }
     }
 
-    /// Appends frames, which [`begin_frame`] and [`end_frame`] have made, with
+    /// Appends frames, which [`begin_frame`](super::begin_frame) and [`end_frame`](super::end_frame) have made, with
     /// `jobs` jobs among them; returns the first one's position.
     ///
     /// # Errors
