@@ -616,7 +616,7 @@ What has failed of late is found there.
   $ rm $TESTTMP/empty/no
   $ more_of() {
   >     HGRCPATH=$HGRCPATH:$TESTTMP/$1.hgrc findings |
-  >         sed '/is overridden/,/what counts/d'
+  >         sed '/is overridden/,/is used/d'
   > }
   $ more_of failing
     warning: $TESTTMP/failing.hgrc:2: the script of 'commandfinish' has failed 2 times in the last 24 hours, the last time at TIME: exit status 3

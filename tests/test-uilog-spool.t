@@ -64,9 +64,9 @@ No command waits for it, and what it is to get stays.
 What waits is shown like any other record.
 
   $ uilog log --columns name,exit
-  init    0
-  root    0
-  root    0
+  init  0
+  root  0
+  root  0
   $ uilog export --format csv --columns event,name
   event,name
   commandfinish,init
@@ -490,7 +490,7 @@ A directory that is not safe
   [1]
   $ uilog check > $TESTTMP/out
   [1]
-  $ grep -A 1 'nothing can wait' $TESTTMP/out
+  $ grep -A 1 'cannot be spooled' $TESTTMP/out
     error: *: uilog.sink.fleet: records cannot be spooled: cannot use $TESTTMP/open: other users can write there (glob)
       make it a directory that only you can write to, or name another one: [uilog] spool = DIR
   $ kill `cat $TESTTMP/collector/pid`

@@ -543,5 +543,5 @@ The program
   $ uilog --help | grep Usage
   Usage: uilog <COMMAND>
   $ uilog dispatch < /dev/null
-  uilog: dispatch: this is started by hg, * (glob)
+  uilog: dispatch: hg starts this, * (glob)
   [1]

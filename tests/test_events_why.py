@@ -391,7 +391,7 @@ def test_hooks_that_do_not_run_or_do_not_end_get_an_event(
     long = [part for _ in range(2) for part in ("-X", "x" * 100_000)]
     never = ("--config", "hooks.pre-status.never=true")
     assert records.fails("status", *long, *never, cwd=repository).returncode
-    interrupting = "hooks.precommit.int=kill -INT $PPID; sleep 60"
+    interrupting = "hooks.precommit.int=kill -INT $PPID; sleep 1"
     assert commit(records, repository, interrupting).returncode == 255
     started, ended = (it["options"] for it in records.all("hookrefused", 2))
     assert (started["hook"], started["reason"]) == (

@@ -364,6 +364,8 @@ def serving_wsgi(home: Home, repository: Path) -> Iterator[str]:
     server = subprocess.Popen(
         [python, "-c", WSGI, str(repository)],
         env=home.env,
+        # Python looks for modules in its working directory.
+        cwd=repository,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -162,7 +162,7 @@ def test_a_page_is_kept_elsewhere_or_the_journal_says_that_none_is(
     journal = home.path / ".local" / "state" / "uilog" / "failures.jsonl"
     told = [json.loads(line) for line in journal.read_text().splitlines()]
     assert [it["lost"] for it in told] == [0], told
-    assert "no page of counters can be kept" in told[0]["detail"]
+    assert "no counter page can be created" in told[0]["detail"]
 
 
 def has_run(home: Home, count: int) -> bool:

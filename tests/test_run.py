@@ -787,7 +787,7 @@ def test_a_killed_wrapper_is_counted(home: Home) -> None:
     until("the journal", lambda: failures(home))
     (failure,) = failures(home)
     assert (failure["kind"], failure["lost"]) == ("lost", 1)
-    assert "uilog run has been killed" in failure["detail"]
+    assert "uilog run was killed" in failure["detail"]
 
 
 HOSTILE_FILES = (

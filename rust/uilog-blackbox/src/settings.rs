@@ -91,7 +91,7 @@ fn fixed_date(text: &[u8]) -> Option<Timestamp> {
     let seconds: i64 = seconds.parse().ok()?;
     let behind: i32 = behind.parse().ok()?;
     Some(Timestamp {
-        micros: seconds.checked_mul(1_000_000)?,
+        micros: seconds.saturating_mul(1_000_000),
         offset: behind.saturating_neg(),
     })
 }

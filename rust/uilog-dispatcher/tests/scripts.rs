@@ -219,6 +219,6 @@ fn by_hand_it_says_what_it_is_for() {
     };
     for arguments in [&[][..], &["dispatch"], &["--help"]] {
         let text = runs(arguments);
-        assert!(text.contains("started by hg"), "{text}");
+        assert!(text.contains("hg starts this"), "{text}");
     }
 }

@@ -224,7 +224,7 @@ mod tests {
             "{outcome:?}"
         );
         let outcome = tried("fil:/x", &[]);
-        assert!(outcome.fate.describe().contains("no kind of sink"));
+        assert!(outcome.fate.describe().contains("is not a kind of sink"));
         let outcome = tried("file:/x", &[("track", "command")]);
         assert!(outcome.record.is_none());
     }

@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(rows.len(), 24);
         assert!(rows[23].ends_with(" lines more; q: quit"), "{}", rows[23]);
         assert_eq!(fitting(&[], (80, 24)).len(), 2);
-        assert_eq!(fitting(&many, (4, 1)), ["q: q"]);
+        assert_eq!(fitting(&many, (4, 1)), ["60 l"]);
         assert!(fitting(&many, (80, 0)).is_empty());
     }
 }

@@ -37,7 +37,7 @@ use uilog_sys::terminal;
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 /// The cursor, and the screen as it was.
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-/// Clears the line after the cursor.
+/// Clears the line from the cursor on.
 const CLEAR_LINE: &str = "\x1b[K";
 /// Columns and lines of a terminal of unknown size.
 const SIZE: (usize, usize) = (80, 24);
@@ -243,7 +243,9 @@ fn changes(shown: &[String], lines: &[String]) -> String {
         let line = lines.get(row).map_or("", String::as_str);
         if shown.get(row).is_none_or(|it| it != line) {
             let place = row + 1;
-            text.push_str(&format!("\x1b[{place};1H{line}{CLEAR_LINE}"));
+            // Cleared before: after a whole line, the cursor stands on its
+            // last character.
+            text.push_str(&format!("\x1b[{place};1H{CLEAR_LINE}{line}"));
         }
     }
     text
@@ -260,11 +262,11 @@ mod tests {
         };
         let first = lines("a/b/c");
         assert_eq!(changes(&first, &first), "");
-        let expected = "\x1b[2;1Hx\x1b[K";
+        let expected = "\x1b[2;1H\x1b[Kx";
         assert_eq!(changes(&first, &lines("a/x/c")), expected);
         let expected = "\x1b[3;1H\x1b[K";
         assert_eq!(changes(&first, &lines("a/b")), expected);
-        let expected = "\x1b[1;1Ha\x1b[K";
+        let expected = "\x1b[1;1H\x1b[Ka";
         assert_eq!(changes(&[], &lines("a")), expected);
     }
 }

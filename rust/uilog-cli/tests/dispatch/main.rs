@@ -600,7 +600,7 @@ fn what_is_no_queue_is_refused() {
     let empty = tempfile::tempfile().unwrap();
     let (status, stderr) = run_dispatch(empty.into());
     assert_eq!(status.code(), Some(1));
-    assert!(stderr.contains("started by hg"), "{stderr}");
+    assert!(stderr.contains("hg starts this"), "{stderr}");
     let garbage = tempfile::tempfile().unwrap();
     FileExt::write_all_at(&garbage, &[b'x'; 9000], 0).unwrap();
     let (status, _) = run_dispatch(garbage.into());
@@ -616,7 +616,7 @@ fn by_hand_it_says_what_it_is_for() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("started by hg"), "{stderr}");
+    assert!(stderr.contains("hg starts this"), "{stderr}");
 }
 
 fn run_dispatch(queue: std::os::fd::OwnedFd) -> (process::ExitStatus, String) {

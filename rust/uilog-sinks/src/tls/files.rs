@@ -116,7 +116,7 @@ fn diagnosis(text: &[u8], expected: Expected) -> String {
     if !labels.iter().any(|it| is_of(it, expected)) {
         let names: Vec<_> = labels.iter().filter_map(|it| named(it)).collect();
         return match names.first() {
-            Some(name) => format!("it contains {name}, not {kind}"),
+            Some(name) => format!("it contains {name}, not a {kind}"),
             None => format!("there is no {kind} in it"),
         };
     }
@@ -267,9 +267,9 @@ mod tests {
         }
         for (label, expected, told) in [
             ("ENCRYPTED PRIVATE KEY", Key, "the key is encrypted"),
-            ("CERTIFICATE", Key, "there is a certificate in it, and no"),
-            ("PRIVATE KEY", Certificate, "there is a private key in it"),
-            ("OPENSSH PRIVATE KEY", Key, "there is an SSH key in it"),
+            ("CERTIFICATE", Key, "it contains a certificate, not a private key"),
+            ("PRIVATE KEY", Certificate, "it contains a private key, not a certificate"),
+            ("OPENSSH PRIVATE KEY", Key, "it contains an SSH key, not a private key"),
             ("s3cret", Key, "there is no private key in it"),
             (
                 "CERTIFICATE",

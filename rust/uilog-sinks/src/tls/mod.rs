@@ -181,7 +181,7 @@ mod tests {
         is(error(ca, None, Some(&key)), "key-file needs cert-file");
         is(
             error(ca, ca, Some(&cert)),
-            "/cert: there is a certificate in it, and no private key",
+            "/cert: it contains a certificate, not a private key",
         );
         let why = error(ca, ca, Some(&other));
         assert!(why.contains("the key is not the one"), "{why}");

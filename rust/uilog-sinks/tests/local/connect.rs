@@ -66,7 +66,7 @@ fn files_are_looked_at_and_none_is_made() {
     assert_eq!(fs::read(&path).unwrap(), b"x\n");
     fails(
         "file:/dev/null",
-        "file: /dev/null cannot be written: it is no file",
+        "file: /dev/null cannot be written: it is not a file",
     );
     fails("file:x", "url: 'file:x': it is not an absolute path");
 }

@@ -452,7 +452,7 @@ fn only_a_path_names_a_socket() {
         for kind in ["unix", "unix-dgram", "syslog"] {
             let result = super::try_sink(&format!("{kind}:{name}"), &[]);
             let reason = result.map(|_| ()).unwrap_err();
-            assert!(reason.contains("is no absolute path"), "{reason}");
+            assert!(reason.contains("is not an absolute path"), "{reason}");
         }
     }
 }

@@ -149,7 +149,7 @@ fn nothing_in_the_settings_keeps_a_record_out_of_the_spool() {
         let mut sink = TestSink::new(url, &options);
         let text = report(&sink, 2).unwrap_err();
         assert_eq!(text.count, 0, "{url} {options:?}");
-        assert!(text.reason.contains("waits in the spool"), "{text}");
+        assert!(text.reason.contains("wait in the spool"), "{text}");
         assert!(!text.reason.contains("s3cret"), "{text}");
         otlp::append(&sink.definition, &sink.globals, &numbered(1, 1)).unwrap();
         let known = facts(&sink);

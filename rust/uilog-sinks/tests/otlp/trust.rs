@@ -268,11 +268,11 @@ fn who_speaks_something_else_is_told_of() {
     let say = "the answer is TLS, and the URL says http://: use https://";
     assert!(alert.ends_with(say), "{alert}");
     let rustls = why(sent(&http(pair.server(&[&TLS13]).address.port()), &ca));
-    assert!(rustls.ends_with("say https://"), "{rustls}");
+    assert!(rustls.ends_with("use https://"), "{rustls}");
     let go = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to \
                an HTTPS server.\n";
     let told = why(sent(&http(answering(go)), &ca));
-    assert!(told.ends_with("is one with TLS: say https://"), "{told}");
+    assert!(told.ends_with("the port has TLS: use https://"), "{told}");
     let silent = why(sent(&http(answering(b"")), &ca));
     let say = "if the port has TLS, use https://";
     assert!(silent.ends_with(say), "{silent}");
@@ -333,7 +333,7 @@ fn what_is_wrong_with_a_file_is_told_and_no_byte_of_it() {
             "/empty: it is empty: put a certificate in PEM",
         ),
         (&*der, "", "", "/der: it is DER, not PEM: convert it with"),
-        (&*key, "", "", "/key: there is a private key in it, and no"),
+        (&*key, "", "", "/key: it contains a private key, not a certificate"),
         ("/dev/zero", "", "", regular),
         (&*fifo, "", "", regular),
         (&*cert, &*in_one_line, "", "/line: its lines are joined"),

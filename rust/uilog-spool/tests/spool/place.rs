@@ -134,8 +134,8 @@ fn what_is_no_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     fs::write(&path, b"").unwrap();
-    assert!(refused(&path).contains("no directory"));
-    assert!(refused(&path.join("spool")).contains("no directory"));
+    assert!(refused(&path).contains("not a directory"));
+    assert!(refused(&path.join("spool")).contains("not a directory"));
     assert!(refused(Path::new("spool")).contains("not absolute"));
 }
 

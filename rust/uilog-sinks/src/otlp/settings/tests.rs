@@ -222,25 +222,25 @@ fn an_invalid_variable_is_ignored_with_a_warning() {
         ("_TIMEOUT", "-1", "'-1' is not a number of milliseconds"),
         ("_TIMEOUT", "+1", "'+1' is not a number of milliseconds"),
         ("_TIMEOUT", "1.5", "'1.5' is not a number of milliseconds"),
-        ("_TIMEOUT", "99999999999999999999", "is no number of"),
+        ("_TIMEOUT", "99999999999999999999", "is not a number of"),
         (
             "_COMPRESSION",
             "zstd",
             "'zstd' is neither 'gzip' nor 'none'",
         ),
         ("_COMPRESSION", "deflate", "is neither 'gzip' nor 'none'"),
-        ("_PROTOCOL", "grpc", "'grpc' is not spoken here"),
-        ("_PROTOCOL", "http/json", "'http/json' is not spoken here"),
+        ("_PROTOCOL", "grpc", "'grpc' is not supported"),
+        ("_PROTOCOL", "http/json", "'http/json' is not supported"),
         ("_HEADERS", "s3cret", "it must be KEY=VALUE,KEY=VALUE"),
         ("_HEADERS", "a=1,s3cret", "it must be KEY=VALUE,KEY=VALUE"),
         ("_HEADERS", "Authorization: s3cret==", "entry 1 has no"),
-        ("_HEADERS", "a=s3cret%0D%0Ab: c", "entry 1 has no header's"),
+        ("_HEADERS", "a=s3cret%0D%0Ab: c", "entry 1 has no header value"),
         ("_HEADERS", "a=1,=s3cret", "entry 2 has no key"),
         ("_HEADERS", "a=%ff", "entry 1 is not UTF-8"),
         ("_CERTIFICATE", "ca.pem", "'ca.pem' is not an absolute path"),
-        ("_CLIENT_CERTIFICATE", "x.pem", "is no absolute path"),
-        ("_CLIENT_CERTIFICATE", "/x", "nothing without the other"),
-        ("_CLIENT_KEY", "/x", "nothing without the other"),
+        ("_CLIENT_CERTIFICATE", "x.pem", "is not an absolute path"),
+        ("_CLIENT_CERTIFICATE", "/x", "each needs the other"),
+        ("_CLIENT_KEY", "/x", "each needs the other"),
         ("_ENDPOINT", "localhost:4318", "must begin with http://"),
         ("_ENDPOINT", "http://h:70000", "port 70000 is not"),
         ("_ENDPOINT", "https://me:s3cret@h", "a password does not"),
@@ -326,7 +326,7 @@ fn no_header_goes_out_twice() {
         &[("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic x,x-a=1")];
     let (sent, warnings) = names(&[("token-file", "/t")], foreign);
     assert_eq!(sent, "x-a");
-    assert!(warnings.contains("'token-file' takes its place"));
+    assert!(warnings.contains("'token-file' replaces it"));
     let own = [("headers", "authorization=x"), ("token-file", "/t")];
     assert_eq!(names(&own, &[]).0, "");
     let twice = [("headers", "X-A=1,x-a=2,Content-Type=x,TE=trailers")];
