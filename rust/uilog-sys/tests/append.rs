@@ -125,7 +125,10 @@ fn nothing_is_made_where_others_may_write() {
     let dir = tempfile::tempdir().unwrap();
     chmod(dir.path(), 0o777);
     let error = place(dir.path()).open(true).unwrap_err();
-    assert!(error.to_string().contains("other users may write to"), "{error}");
+    assert!(
+        error.to_string().contains("other users may write to"),
+        "{error}"
+    );
     assert!(!dir.path().join("state").exists());
     let missing = place(&dir.path().join("missing"));
     missing.open(true).unwrap_err();

@@ -48,7 +48,9 @@ fn a_planted_queue_makes_nobody_write_anywhere() {
         let journal = place.journal();
         assert_eq!(place.lost(), 6, "{journal:?}");
         for name in ["a", "b"] {
-            let begin = format!("uilog.sink.{name}: a queue from elsewhere");
+            let begin = format!(
+                "uilog.sink.{name}: an untrusted queue names this sink"
+            );
             let told =
                 journal.iter().filter(|it| it.detail.starts_with(&begin));
             assert_eq!(told.map(|it| it.lost).sum::<u64>(), 3);

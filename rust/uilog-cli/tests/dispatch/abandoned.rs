@@ -211,7 +211,10 @@ fn what_a_killed_hg_and_its_killed_dispatcher_leave_is_counted_once() {
     assert_eq!(seen[0].session, session);
     let detail = &seen[0].detail;
     assert!(detail.contains("4 not begun"), "{detail}");
-    assert!(detail.contains("1 started, and perhaps completed"), "{detail}");
+    assert!(
+        detail.contains("1 started, and perhaps completed"),
+        "{detail}"
+    );
     // Two who come at the same time, and one who comes later.
     std::thread::scope(|scope| {
         for _ in 0..2 {

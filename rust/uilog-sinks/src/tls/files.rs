@@ -267,9 +267,21 @@ mod tests {
         }
         for (label, expected, told) in [
             ("ENCRYPTED PRIVATE KEY", Key, "the key is encrypted"),
-            ("CERTIFICATE", Key, "it contains a certificate, not a private key"),
-            ("PRIVATE KEY", Certificate, "it contains a private key, not a certificate"),
-            ("OPENSSH PRIVATE KEY", Key, "it contains an SSH key, not a private key"),
+            (
+                "CERTIFICATE",
+                Key,
+                "it contains a certificate, not a private key",
+            ),
+            (
+                "PRIVATE KEY",
+                Certificate,
+                "it contains a private key, not a certificate",
+            ),
+            (
+                "OPENSSH PRIVATE KEY",
+                Key,
+                "it contains an SSH key, not a private key",
+            ),
             ("s3cret", Key, "there is no private key in it"),
             (
                 "CERTIFICATE",

@@ -137,7 +137,10 @@ fn the_step_that_fails_is_the_last() {
     let url = plain.url().replace("http://", "https://");
     let told = last(&tried(&url, &[], ""));
     assert!(told.starts_with("tls: "), "{told}");
-    assert!(told.ends_with("if the port has no TLS, use http://"), "{told}");
+    assert!(
+        told.ends_with("if the port has no TLS, use http://"),
+        "{told}"
+    );
     let options = [("ca-file", "/missing/ca.pem")];
     let told = last(&tried("otlp:https://127.0.0.1:1", &options, ""));
     let is = "files: https://127.0.0.1:1/v1/traces: ca-file /missing/ca.pem";

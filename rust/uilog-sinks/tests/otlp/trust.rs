@@ -333,7 +333,12 @@ fn what_is_wrong_with_a_file_is_told_and_no_byte_of_it() {
             "/empty: it is empty: put a certificate in PEM",
         ),
         (&*der, "", "", "/der: it is DER, not PEM: convert it with"),
-        (&*key, "", "", "/key: it contains a private key, not a certificate"),
+        (
+            &*key,
+            "",
+            "",
+            "/key: it contains a private key, not a certificate",
+        ),
         ("/dev/zero", "", "", regular),
         (&*fifo, "", "", regular),
         (&*cert, &*in_one_line, "", "/line: its lines are joined"),
