@@ -177,6 +177,36 @@ def test_a_wait_tells_who_held_the_lock(logged: Logged) -> None:
     assert abs(line["duration"] - options["waited"]) < 0.01
 
 
+INTERRUPTING = """\
+from mercurial import ui as uimod
+
+def uisetup(ui):
+    def log(orig, self, event, *args, **opts):
+        if event == b'lockwait':
+            raise KeyboardInterrupt
+        return orig(self, event, *args, **opts)
+
+    from mercurial import extensions
+    extensions.wrapfunction(uimod.ui, 'log', log)
+"""
+
+
+def test_an_interrupt_while_a_wait_is_logged_ends_the_command(
+    logged: Logged,
+) -> None:
+    """The lock that it has just got is released."""
+    logged.home.extension("holding", HOLDING)
+    logged.home.extension("interrupting", INTERRUPTING)
+    repository = logged.home.unseen_repository()
+    holder = Holder(logged, repository)
+    hg = start_refused(logged, repository)
+    holder.let_go()
+    _, err = hg.communicate(timeout=processes.DEADLINE)
+    assert hg.returncode == 255
+    assert err.endswith("interrupted!\n")
+    assert not list((repository / ".hg").glob("wlock*"))
+
+
 @pytest.mark.parametrize("is_interrupted", [False, True])
 def test_a_wait_in_vain_tells_how_it_ended(
     logged: Logged, is_interrupted: bool

@@ -608,6 +608,7 @@ def _wraplog(orig):
                 full = part('events').wraplog(orig, isstock)
             except Exception as err:
                 fault(err)
+            if full is None:
                 return orig(ui, event, msgfmt, *msgargs, **opts)
             if uimod.ui.log is log:
                 uimod.ui.log = full
@@ -670,7 +671,7 @@ def _load(name):
     """a module of uilog, completely or not at all
 
     Not imported lazily: a signal in the middle would leave the module half
-    it behind.
+    executed.
     """
     if _identity() != _OWN_IDENTITY:
         raise ImportError('uilog has been upgraded since hg was started')
@@ -696,13 +697,16 @@ def _loadnative():
 def late(name, func):
     """a wrapper: a function of a part, which is loaded on the first call"""
 
-    def wrapper(orig, *args, **kwargs):
+    def wrapper(orig, /, *args, **kwargs):
+        # Not called while an exception of ours is handled: hg would see it.
+        found = None
         try:
-            wrapper = getattr(part(name), func)
+            found = getattr(part(name), func)
         except Exception as err:
             fault(err)
+        if found is None:
             return orig(*args, **kwargs)
-        return wrapper(orig, *args, **kwargs)
+        return found(orig, *args, **kwargs)
 
     return wrapper
 

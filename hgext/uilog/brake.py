@@ -20,7 +20,6 @@ from . import (
     BRAKE_SECTION as SECTION,
     BRAKE_VARIABLE,
     CHG_VARIABLE,
-    LOGGER,
     STOCK,
 )
 
@@ -67,21 +66,11 @@ def _causeof(ui):
 
 
 def note(ui, event, depth, offdepths):
-    """remember of a command that begins switched off, at this depth, that it
-    did"""
+    """note whether the command that begins at this depth is switched off"""
     if event == b'command' and cause(ui) is not None:
         offdepths.add(depth)
     elif event == b'commandfinish':
         offdepths.discard(depth)
-
-
-def logunseen(orig, ui, event, msgfmt, msgargs, opts):
-    """let everybody but uilog have an event"""
-    logger = ui._loggers.pop(LOGGER)
-    try:
-        return orig(ui, event, msgfmt, *msgargs, **opts)
-    finally:
-        ui._loggers[LOGGER] = logger
 
 
 def ofserver(ui, items, scripts):
@@ -105,8 +94,9 @@ def variableproblem():
 
 
 def _separateservers():
-    """let chg use separate servers for commands without
-    uilog; whether that works
+    """let chg use separate servers for commands without uilog
+
+    Returns whether that works.
 
     A server keeps what its extensions were set up with, so one that was
     started for such a command would log no other client's either.

@@ -78,10 +78,11 @@ def setup():
 
 
 def _setumask(orig, *args, **kwargs):
-    orig(*args, **kwargs)
+    result = orig(*args, **kwargs)
     # hg: the umask is its only argument
     for mask in (*args, *kwargs.values())[:1]:
         tryto(_native.set_umask, mask)
+    return result
 
 
 def populate(ui):
@@ -110,8 +111,8 @@ def populate(ui):
     ui._loggers.pop(STOCK, None)
     watched = items, scripts, loaded('blackbox')
     if watched != _watched:
-        _watched = watched
         _watch(logger)
+        _watched = watched
     # hg: --pager=on starts it before it sets its uis up
     if ui.pageractive and _watchwaits in _watching:
         tryto(_call, 'waiting', 'pagerbegan', ui)
@@ -172,7 +173,8 @@ def wraplog(orig, isstock):
                     native = _ofwhole(ui, native.root)
                 else:
                     native = populate(ui)
-            except Exception:
+            except Exception as err:
+                _native.internal_fault(err)
                 native = None
         if native is None:
             if event in _WHOLE:
@@ -181,9 +183,7 @@ def wraplog(orig, isstock):
         if event == b'commandfinish' and depth() in _offdepths:
             # hg: the end is logged with a ui that no repository configures
             _offdepths.remove(depth())
-            return part('brake').logunseen(
-                orig, ui, event, msgfmt, msgargs, opts
-            )
+            return _logunseen(orig, ui, event, msgfmt, msgargs, opts)
         try:
             _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts)
         except Exception as err:
@@ -209,6 +209,15 @@ def _ofwhole(ui, root):
     if _nothing is None:
         _nothing = _native.Logger([], [])
     return _nothing if root is None else _nothing.with_root(root)
+
+
+def _logunseen(orig, ui, event, msgfmt, msgargs, opts):
+    """pass an event to all loggers but uilog's"""
+    native = ui._loggers.pop(LOGGER)
+    try:
+        return orig(ui, event, msgfmt, *msgargs, **opts)
+    finally:
+        ui._loggers[LOGGER] = native
 
 
 def depth():
@@ -262,7 +271,7 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         # Another extension has wrapped ui.log before, and what it does with an
         # event is its own affair. It must not reach us a second time.
         try:
-            part('brake').logunseen(orig, ui, event, msgfmt, msgargs, opts)
+            _logunseen(orig, ui, event, msgfmt, msgargs, opts)
         except Exception as err:
             foreignfault(ui, b'ui.log', event, err)
     elif others:
@@ -273,6 +282,9 @@ def _note(native, event, msgfmt, msgargs):
     """note that a command begins or ends"""
     if event == b'command':
         native.begin_command()
+        work = loaded('work')
+        if work is not None:
+            tryto(work.begin)
         if b'commandfinish' in native:
             tryto(_watchclone, msgargs)
     trace = loaded('trace') if native.tells_traces else None
@@ -323,6 +335,9 @@ def surround(label, container, function, wrapper):
         def surrounded(*args, **kwargs):
             return wrapper(orig, *args, **kwargs)
 
+        # Where hg looks for what is wrapped, when another extension unwraps it.
+        surrounded._origfunc = orig
+        surrounded._unboundwrapper = wrapper
         setattr(container, function, surrounded)
     return orig
 
@@ -381,9 +396,10 @@ _latesection = late('waiting', 'timed')
 
 def _pager(orig, ui, *args, **kwargs):
     isactive = ui.pageractive
-    orig(ui, *args, **kwargs)
+    result = orig(ui, *args, **kwargs)
     if ui.pageractive and not isactive:
         tryto(_call, 'waiting', 'pagerbegan', ui)
+    return result
 
 
 def _whenloaded(label, name, func):

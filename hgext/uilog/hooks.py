@@ -114,7 +114,7 @@ def _istrue(result):
         return True
 
 
-def run(orig, *args, **kwargs):
+def run(orig, /, *args, **kwargs):
     """run hooks, some of which may refuse without an event of hg's"""
     try:
         results = orig(*args, **kwargs)

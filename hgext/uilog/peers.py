@@ -93,8 +93,13 @@ def _closecommand():
 def nested(orig, req, *args, **kwargs):
     """a command that runs within another, or within a server"""
     repo = getattr(req, 'repo', None)
-    trace = part('trace')
-    trace.enter(_isserved(req))
+    trace = None
+    try:
+        trace = part('trace')
+    except Exception as err:
+        _native.internal_fault(err)
+    if trace is not None:
+        tryto(trace.enter, _isserved(req))
     _served.append(repo)
     try:
         return orig(req, *args, **kwargs)
@@ -102,7 +107,8 @@ def nested(orig, req, *args, **kwargs):
         # Connections that were opened after the command's end was logged.
         closecommand()
         _served.remove(repo)
-        trace.leave()
+        if trace is not None:
+            tryto(trace.leave)
 
 
 def _isserved(req):
@@ -326,13 +332,18 @@ def _close(peers, leaked):
     connections = [peer for peer in peers if isinstance(peer, Connection)]
     if connections:
         ui = connections[0].ui
+        logger = None
         try:
             logger = events.logger(ui)
+        except Exception as err:
+            _native.internal_fault(err)
+        try:
+            # What signal handlers raise passes.
             _native.close_peers(logger, connections, Connection.show, leaked)
         finally:
             for connection in connections:
-                connection.finish(leaked)
-            events.tellproblems(ui)
+                tryto(connection.finish, leaked)
+            tryto(events.tellproblems, ui)
     for peer in peers:
         if isinstance(peer, Other):
             tryto(peer.close)
@@ -364,11 +375,11 @@ def _closeother(orig, self, *args, **kwargs):
         return orig(self, *args, **kwargs)
     finally:
         if other is not None:
-            other.finish(util.timer() - start)
+            tryto(other.finish, util.timer() - start)
 
 
 def _closequietly(peer):
-    """close a peer without raising"""
+    """close a peer without output"""
     # hg: httppeer.close() tells, with --verbose, how much was sent
     verbose = peer.ui.verbose
     peer.ui.verbose = False

@@ -293,7 +293,7 @@ def _surroundhooks(module):
     events.surround('refused hooks', module, 'runhooks', _runhooks)
 
 
-def _runhooks(orig, *args, **kwargs):
+def _runhooks(orig, /, *args, **kwargs):
     run = None
     # hg: the ui, the repository, the hooks' type, the hooks, and others
     if args[3:4] != ([],):

@@ -177,6 +177,11 @@ def _came(way):
     _counts()['way'] = way
 
 
+def begin():
+    """forget the counts of commands whose end was not tracked"""
+    _counted.pop(_command(), None)
+
+
 def ofcommand(opts):
     """options of a command's end"""
     counts = _counts()

@@ -91,7 +91,7 @@ impl JournalWriter {
     }
 }
 
-/// All clerks.
+/// All writers.
 #[derive(Debug)]
 pub(crate) struct JournalWriters {
     all: Vec<JournalWriter>,

@@ -6,7 +6,7 @@
 //! `finding`, `directory`), reads each at its own pace (`delivering`,
 //! `client`), decides for which sinks their records may be delivered
 //! (`admission`), and merges the records that have the same sinks (`group`,
-//! `groups`). Losses are written to journals (`clerk`, `ledger`). Commands that
+//! `groups`). Losses are written to journals (`journal_writers`, `ledger`). Commands that
 //! take long are told while they run (`watching`, `slow`). The state of all that
 //! is in `server`.
 //!

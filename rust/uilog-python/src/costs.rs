@@ -183,7 +183,10 @@ pub(crate) fn begin() {
 
 /// A command begins within the one that runs.
 pub(crate) fn enter() {
-    with(|costs| costs.depth += 1);
+    with(|costs| {
+        costs.depth += 1;
+        costs.remember();
+    });
 }
 
 /// The innermost command is over.

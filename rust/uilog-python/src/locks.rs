@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Instant;
 
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -77,11 +78,16 @@ fn await_release(lock: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// Counts a fault of the extension, which must not affect hg.
-fn tolerate(py: Python<'_>, result: PyResult<()>) {
-    if let Err(err) = result {
-        let detail = convert::describe(err.value(py).as_any());
-        host::fault(FaultKind::Internal, detail);
+/// Counts a fault of the extension, which must not affect hg. Ctrl-C and what
+/// hg's signal handlers raise are no faults: they are returned.
+fn tolerate(py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
+    match result {
+        Err(err) if err.is_instance_of::<PyException>(py) => {
+            let detail = convert::describe(err.value(py).as_any());
+            host::fault(FaultKind::Internal, detail);
+            Ok(())
+        }
+        other => other,
     }
 }
 
@@ -108,7 +114,13 @@ pub(crate) fn trylock<'py>(
         }),
         Err(err) => tell_failed(parts, err.value(py).as_any()),
     };
-    tolerate(py, told);
+    if let Err(interrupt) = tolerate(py, told) {
+        // The caller never gets the lock, so nobody else would release it.
+        if let Ok(lock) = &result {
+            let _ = lock.call_method1(intern!(py, "release"), (false,));
+        }
+        return Err(interrupt);
+    }
     result
 }
 
@@ -158,6 +170,6 @@ pub(crate) fn steal_lock<'py>(
         }
         Ok(())
     };
-    tolerate(py, inherit());
+    tolerate(py, inherit())?;
     Ok(lock)
 }

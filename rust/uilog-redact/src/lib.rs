@@ -10,7 +10,7 @@
 //! of tokens (`tokens.toml`), contexts of secrets (`rules.toml`), URLs,
 //! assignments to names that suggest a secret, calls, headers, command lines of
 //! programs (`programs.txt`), items of configuration, private keys, hg's
-//! commands. They do not know each other; `redactor.rs` merges and replaces
+//! commands. They do not know each other; `redactor` merges and replaces
 //! what they find. `structure/` works the other way: it keeps only what is
 //! known to be harmless.
 //!

@@ -44,7 +44,7 @@ pub(super) const WRITER_UNTOLD_AT: u64 = WRITER_AT + 40;
 /// Offset of the running command, followed by the time of the writer's last
 /// write, in microseconds of the monotonic clock.
 pub(super) const OPEN_AT: u64 = WRITER_AT + 48;
-/// Offset of the page's creator: [`Creator`].
+/// Offset of the page's creator: [`Creator`](super::Creator).
 pub(super) const MAKER_AT: u64 = 128;
 /// Offset of the name of the reader's program, as length and text.
 pub(super) const PROGRAM_AT: u64 = 176;

@@ -1,6 +1,7 @@
 //! What has been done and what was lost: shows it in the queue's counters, and
 //! tells the journal.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -72,8 +73,11 @@ impl Server {
         let queue = &self.feed.queue;
         let file = queue.page_file();
         let has_gone = match self.socket {
-            None => page::await_maker(file),
-            Some(_) => page::holders(file).map(|it| !it.maker),
+            // After SIGTERM the dispatcher has closed it, and hg may live on.
+            None if !self.terminated.load(Ordering::Relaxed) => {
+                page::await_maker(file)
+            }
+            _ => page::holders(file).map(|it| !it.maker),
         };
         let Ok(page) = queue.page() else { return };
         if has_gone.unwrap_or(true) && page.lost() == 0 {
