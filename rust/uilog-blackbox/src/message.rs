@@ -1,9 +1,9 @@
-//! What an event's message says: core's own wordings.
+//! What an event's message says: Mercurial's own wordings; `own` has uilog's.
 //!
 //! Responsible for the event's name where the line does not tell it, the
 //! command, its return code and the duration. Must not know where a message
 //! comes from. Nothing here is certain: a message is text, and another
-//! extension may word one as core does.
+//! extension may word one as Mercurial does.
 
 use memchr::memmem;
 

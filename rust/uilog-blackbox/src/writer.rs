@@ -25,8 +25,8 @@ use uilog_sys::log_file::Rotation;
 use crate::settings::Settings;
 use crate::style::Style;
 
-/// The number of old files that hg keeps with this `maxfiles`. hg:
-/// loggingutil.openlogfile, which always keeps `.1`, and fails for 0
+/// The number of old files that hg keeps with this `maxfiles`.
+// hg: loggingutil.openlogfile, which always keeps `.1`, and fails for 0
 pub fn old_files(maxfiles: i64) -> u32 {
     match maxfiles {
         ..=0 => 0,

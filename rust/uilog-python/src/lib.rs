@@ -579,7 +579,7 @@ mod functions {
         uilog_channel::agent_address::is_in_container()
     }
 
-    /// The session of the hg that is this process, and the full name of the
+    /// The session of the hg with this process ID, and the full name of the
     /// command that it runs, as far as they can be seen.
     #[pyfunction]
     pub(super) fn running_hg(pid: u32) -> (Option<String>, Option<String>) {

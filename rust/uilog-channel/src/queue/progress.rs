@@ -10,7 +10,7 @@ use super::layout::READER_AT;
 use super::layout::TOLD_AT;
 use super::layout::read_words;
 
-/// Where [`OpenCommand::depth`] begins in that word.
+/// Where [`OpenCommand::depth`] begins in the word of the running command.
 const DEPTH_SHIFT: u32 = 48;
 
 /// Whether logged events have reached their sinks.
@@ -96,8 +96,8 @@ macro_rules! words {
 }
 
 words! {
-    /// The first frame whose scripts have not been started. Scripts of earlier
-    /// frames are never run again.
+    /// The first frame whose scripts have not been claimed. Scripts of earlier
+    /// frames are never run again, even if they were not started.
     scripts_at,
     /// Jobs that have been read from the queue, scripts and records.
     taken,

@@ -1,7 +1,7 @@
 //! Fills in an event, and sends it: a script to the dispatcher, a record to the
 //! agent, or to the dispatcher as well.
 //!
-//! Must not know which sinks a ui has.
+//! Must not know how a ui's sinks are chosen.
 
 use std::borrow::Cow;
 

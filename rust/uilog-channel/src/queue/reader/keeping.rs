@@ -133,8 +133,8 @@ impl Reader {
         all.filter_map(range).collect()
     }
 
-    /// The ranges kept before the first frame that may be read: frames of
-    /// commands that have begun or ended.
+    /// Begins and ends of what is kept before the first frame that may be read:
+    /// the last environment and items, and the frames of running commands.
     fn pinned_ranges(&self) -> Vec<(u64, u64)> {
         let pinned = self.pinned.iter().map(|(_, begin, end)| (*begin, *end));
         let begun = self.begun.iter().flat_map(|it| self.ranges(it));

@@ -1,6 +1,7 @@
-//! Everything that a child uses of the caller's memory.
+//! Everything that a child uses of the caller's memory, the launches that are
+//! not freed yet, and whether the system refuses this way to start.
 //!
-//! Must not know when it is freed.
+//! Must not know when one is freed.
 
 use std::ffi::CString;
 use std::ffi::c_char;

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use super::signals::last_errno;
 
 /// Orphans that the kernel has made children of this process, because it is
-/// process 1 or a subreaper. If the table is full, the oldest only remains a
-/// zombie.
+/// process 1 or a subreaper. If the table is full, a new one is not noted, and
+/// remains a zombie.
 static ADOPTED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 
 pub(super) fn adopt_if_reaper(pid: i32) {
