@@ -182,9 +182,11 @@ def test_whoever_flushes_looks_wherever_queues_lie(
     chosen.mkdir(mode=0o700)
     home.configure(f"[uilog]\nqueue-dir = {chosen}\n")
     repository = home.unseen_repository()
-    # The first directory is there and has nothing to do with it.
+    # The first directory is there and has nothing to do with it. Its agent
+    # would find the other one's queues in time.
     home.hg("root", cwd=repository)
     agents.flush()
+    home.run("uilog", "agent", "stop")
     elsewhere = ("--config", "uilog.queue-dir=")
     home.hg("root", *elsewhere, cwd=repository)
     [agent] = agents.running()
