@@ -75,6 +75,28 @@ pub(super) struct Strings {
     envp: Vec<*const c_char>,
 }
 
+/// A plan with the defaults; the caller sets what differs.
+fn plan_of(entry: extern "C" fn(*mut c_void) -> i32, region: &Region) -> Plan {
+    Plan {
+        entry,
+        line: ptr::null(),
+        program: ptr::null(),
+        argv: ptr::null(),
+        envp: ptr::null(),
+        cwd: ptr::null(),
+        umask: child::UMASK_INHERIT,
+        stdio: [child::STDIO_NULL; 3],
+        ignored: 0,
+        policy: child::POLICY_INHERIT,
+        child_stack: region.child_stack(),
+        gate: AtomicI32::new(0),
+        alive: AtomicI32::new(1),
+        pid: AtomicI32::new(0),
+        failed_stage: AtomicI32::new(0),
+        failed_errno: AtomicI32::new(0),
+    }
+}
+
 impl Launch {
     pub(super) fn of_program(
         command: &Command<'_>,
@@ -103,8 +125,6 @@ impl Launch {
             Stdio::Fd(fd) => fd.as_raw_fd(),
         });
         let plan = Plan {
-            entry: child::run,
-            line: ptr::null(),
             program: strings._program.as_ptr(),
             argv: strings.argv.as_ptr(),
             envp: strings.envp.as_ptr(),
@@ -114,54 +134,36 @@ impl Launch {
                 .map_or(child::UMASK_INHERIT, |mask| (mask & 0o777) as i32),
             stdio,
             ignored: command.ignored,
-            child_stack: region.child_stack(),
             policy: policy(command, detached),
             gate: AtomicI32::new(i32::from(!detached)),
-            alive: AtomicI32::new(1),
-            pid: AtomicI32::new(0),
-            failed_stage: AtomicI32::new(0),
-            failed_errno: AtomicI32::new(0),
+            ..plan_of(child::run, &region)
         };
-        Box::new(Self {
-            plan,
-            owner: own_pid(),
-            next: ptr::null_mut(),
-            _region: region,
-            kept: Kept::Program(strings),
-        })
+        Self::new(plan, region, Kept::Program(strings))
     }
 
     pub(super) fn of_line(line: Box<plan::Plan>, region: Region) -> Box<Self> {
         let is_normal = sched::policy() == Some(libc::SCHED_OTHER);
         let plan = Plan {
-            entry: child::append,
             line: &raw const *line,
-            program: ptr::null(),
-            argv: ptr::null(),
-            envp: ptr::null(),
-            cwd: ptr::null(),
-            umask: child::UMASK_INHERIT,
-            stdio: [child::STDIO_NULL; 3],
             // A limit on files is an error of the write.
             ignored: 1 << (libc::SIGXFSZ - 1),
-            child_stack: region.child_stack(),
             policy: if is_normal {
                 libc::SCHED_OTHER
             } else {
                 child::POLICY_INHERIT
             },
-            gate: AtomicI32::new(0),
-            alive: AtomicI32::new(1),
-            pid: AtomicI32::new(0),
-            failed_stage: AtomicI32::new(0),
-            failed_errno: AtomicI32::new(0),
+            ..plan_of(child::append, &region)
         };
+        Self::new(plan, region, Kept::Line(line))
+    }
+
+    fn new(plan: Plan, region: Region, kept: Kept) -> Box<Self> {
         Box::new(Self {
             plan,
             owner: own_pid(),
             next: ptr::null_mut(),
             _region: region,
-            kept: Kept::Line(line),
+            kept,
         })
     }
 
