@@ -174,7 +174,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        let clerk = self.clerks.of(&self.environment);
+        let journal = self.journals.of(&self.environment);
         for sink in &own.sinks {
             let name = &sink.definition.name;
             if refused.contains(name) && sink.tracked.contains(event) {
@@ -184,7 +184,7 @@ impl Server {
                     count: 1,
                     reason: NOT_CONFIGURED.to_owned(),
                 };
-                clerk.lose(&client.page, loss);
+                journal.lose(&client.page, loss);
             }
         }
     }
@@ -208,8 +208,8 @@ impl Server {
         let own = &self.environment;
         let environment = client.environment.as_ref().unwrap_or(own);
         let page = Some(&client.page);
-        let clerk = self.clerks.of(environment);
-        clerk.report(page, FailureKind::Lost, count, detail);
+        let journal = self.journals.of(environment);
+        journal.report(page, FailureKind::Lost, count, detail);
     }
 
     /// Reports losses that an earlier agent has not reported.
@@ -233,8 +233,8 @@ impl Server {
         let own = &self.environment;
         let environment = client.environment.as_ref().unwrap_or(own);
         let page = Some(&client.page);
-        let clerk = self.clerks.of(environment);
-        clerk.report(page, FailureKind::Lost, left.records, detail);
+        let journal = self.journals.of(environment);
+        journal.report(page, FailureKind::Lost, left.records, detail);
     }
 }
 

@@ -63,7 +63,7 @@ impl Server {
         if now < self.leaves_at() {
             return Ok(false);
         }
-        self.clerks.finish(JOURNAL_BOUND);
+        self.journals.finish(JOURNAL_BOUND);
         self.close_ended();
         self.leave()
     }
@@ -207,7 +207,7 @@ impl Server {
             self.settle();
         }
         self.close_ended();
-        self.clerks.finish(TERMINATED_BOUND);
+        self.journals.finish(TERMINATED_BOUND);
         self.close_all();
         self.count_room();
     }

@@ -209,8 +209,8 @@ impl Server {
     pub(crate) fn remove_damaged(&mut self, dir: &OwnDir, name: &OsStr) {
         let path = dir.path().join(name);
         let detail = format!("a queue is damaged: {}", path.display());
-        let clerk = self.clerks.of(&self.environment);
-        clerk.report(None, FailureKind::Lost, 1, detail);
+        let journal = self.journals.of(&self.environment);
+        journal.report(None, FailureKind::Lost, 1, detail);
         if dir.unlink(name).is_err() {
             self.useless
                 .insert((name.to_owned(), dir.path().to_owned()));

@@ -125,8 +125,8 @@ impl JournalWriters {
 
     /// Reports what is due.
     pub(crate) fn tell(&mut self) {
-        for clerk in &mut self.all {
-            clerk.tell(false);
+        for writer in &mut self.all {
+            writer.tell(false);
         }
     }
 
@@ -140,11 +140,11 @@ impl JournalWriters {
     /// `bound`.
     pub(crate) fn finish(&mut self, bound: Duration) {
         let deadline = Instant::now() + bound;
-        for clerk in &mut self.all {
-            clerk.tell(true);
+        for writer in &mut self.all {
+            writer.tell(true);
         }
-        for clerk in &mut self.all {
-            clerk.reporter.finish(deadline);
+        for writer in &mut self.all {
+            writer.reporter.finish(deadline);
         }
     }
 }

@@ -249,7 +249,7 @@ impl Server {
                 *at_risk.entry(keeper).or_default() += count;
             }
             let environment = &group.configuration.environment;
-            let clerk = self.clerks.of(environment);
+            let journal = self.journals.of(environment);
             let client = outcome.client;
             let mut client = client.and_then(|id| self.clients.get_mut(&id));
             for loss in outcome.losses {
@@ -258,11 +258,11 @@ impl Server {
                     Some(client) => {
                         client.count_lost(loss.count);
                         let _ = client.feed.queue.publish_failure(&text);
-                        clerk.lose(&client.page, loss);
+                        journal.lose(&client.page, loss);
                     }
                     None => {
                         let kind = FailureKind::Lost;
-                        clerk.report(None, kind, loss.count, text);
+                        journal.report(None, kind, loss.count, text);
                     }
                 }
             }
@@ -277,7 +277,7 @@ impl Server {
         if self.clients.len() >= self.max_clients / MAX_PART_HELD {
             self.groups.press();
         }
-        self.clerks.tell();
+        self.journals.tell();
     }
 
     /// Answers waiting processes: their records are delivered, or will not be
@@ -403,7 +403,7 @@ impl Server {
         let is_awaited = self.is_doubtful() && self.admission.is_asking(now);
         let all = [
             self.groups.deadline(now),
-            self.clerks.deadline(),
+            self.journals.deadline(),
             Some(self.scan_at),
             self.retry_at,
             look.min(),

@@ -63,7 +63,7 @@ pub(crate) struct Server {
     pub(crate) groups: Groups,
     pub(crate) configurations: Configurations,
     pub(crate) admission: Admission,
-    pub(crate) clerks: JournalWriters,
+    pub(crate) journals: JournalWriters,
     /// The agent's own, a block.
     pub(crate) environment: Arc<[u8]>,
     pub(crate) started_by: Option<OsString>,
@@ -125,7 +125,7 @@ impl Server {
             configurations: Configurations::default(),
             admission: Admission::new(namespaces.clone(), configured),
             namespaces,
-            clerks: JournalWriters::new(bell),
+            journals: JournalWriters::new(bell),
             environment,
             started_by: None,
             useless: HashSet::new(),
