@@ -1,16 +1,11 @@
 //! `uilog export`: records in the formats of other programs.
 
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::BufWriter;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use clap::ValueHint;
 use uilog_history::fields::Field;
@@ -21,14 +16,13 @@ use uilog_sinks::spools::Translator;
 use crate::log::hits::find;
 use crate::log::lines::Lines;
 use crate::log::template::Format as Table;
+use crate::output;
 use crate::output::counted;
 use crate::output::say;
 use crate::select;
 use crate::select::EXIT_USAGE;
 use crate::select::Selection;
 
-/// Exported files are private to the user, as the history is.
-const FILE_MODE: u32 = 0o600;
 /// How many records are in memory at a time.
 const RECORDS: usize = 1000;
 
@@ -152,7 +146,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut output: Box<dyn Write> = match &arguments.output {
         None => Box::new(BufWriter::new(io::stdout().lock())),
-        Some(path) => Box::new(BufWriter::new(create(path)?)),
+        Some(path) => Box::new(BufWriter::new(output::create(path)?)),
     };
     let mut unmapped = 0;
     // A table without rows has a head, too.
@@ -170,13 +164,4 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         say(&format!("uilog: {records} left out: OTLP cannot tell them"));
     }
     Ok(ExitCode::from(u8::from(is_troubled || unmapped > 0)))
-}
-
-fn create(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)
-        .with_context(|| format!("create {}", path.display()))
 }

@@ -1,12 +1,17 @@
 //! Output that several subcommands share: text for people, with colours on a
 //! terminal, or JSON for scripts.
 
+use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use anstream::AutoStream;
 use anstyle::AnsiColor;
 use anstyle::Style;
+use anyhow::Context;
 use chrono::DateTime;
 use clap::Args;
 use clap::ValueEnum;
@@ -24,6 +29,23 @@ pub(crate) const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 /// File names, line numbers and other secondary text.
 pub(crate) const PLACE: Style = AnsiColor::Cyan.on_default();
+
+/// Exported files are private to the user, as the records they come from are.
+const FILE_MODE: u32 = 0o600;
+
+/// Creates a file for exported records.
+///
+/// # Errors
+///
+/// It exists, or the system refuses.
+pub(crate) fn create(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path)
+        .with_context(|| format!("create {}", path.display()))
+}
 
 /// The options that choose the output's format.
 #[derive(Clone, Copy, Debug, Args)]

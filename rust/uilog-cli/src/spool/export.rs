@@ -1,13 +1,10 @@
 //! `uilog spool export`: writes waiting or rejected records to files.
 
 use std::fs::DirBuilder;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::BufWriter;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,14 +16,13 @@ use uilog_sinks::otlp::request::SignalType;
 use uilog_sinks::spools::Owned;
 use uilog_sinks::spools::Translator;
 
+use crate::output;
 use crate::output::counted;
 use crate::place::ConfigArguments;
 use crate::place::tell;
 use crate::spool::selected::EXIT_USAGE;
 use crate::spool::selected::Spools;
 
-/// Exported files are private to the user, as the spool is.
-const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
 /// Export waiting or rejected records to files
@@ -96,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             export.records(BufWriter::new(io::stdout().lock()))?;
         }
         (Format::Jsonl, Some(path)) => {
-            let file = create(path)?;
+            let file = output::create(path)?;
             export
                 .records(BufWriter::new(file))
                 .with_context(|| format!("write {}", path.display()))?;
@@ -145,8 +141,9 @@ impl Export<'_> {
             .mode(DIRECTORY_MODE)
             .create(dir)
             .with_context(|| format!("create {}", dir.display()))?;
-        let mut traces = BufWriter::new(create(&dir.join("traces.jsonl"))?);
-        let mut logs = BufWriter::new(create(&dir.join("logs.jsonl"))?);
+        let mut traces =
+            BufWriter::new(output::create(&dir.join("traces.jsonl"))?);
+        let mut logs = BufWriter::new(output::create(&dir.join("logs.jsonl"))?);
         for owned in &self.spools.all {
             let translator = Translator::new(owned, &self.spools.globals);
             self.each(owned, &mut |payload| {
@@ -181,13 +178,4 @@ impl Export<'_> {
         }
         Ok(())
     }
-}
-
-fn create(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)
-        .with_context(|| format!("create {}", path.display()))
 }
