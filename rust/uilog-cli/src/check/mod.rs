@@ -11,11 +11,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use uilog_check as check;
+use uilog_check::Report;
 use uilog_check::trial::Ending;
 use uilog_config::installation;
 use uilog_finding::finding::Severity;
 use uilog_finding::subject::Subject;
 use uilog_sinks::check as sinks_check;
+use uilog_sinks::check::SinkFacts;
 use uilog_sinks::redact;
 
 use self::facts::Shown;
@@ -131,6 +133,17 @@ pub(crate) struct Arguments {
     place: ConfigArguments,
 }
 
+/// What there is to find without running anything: of scripts and settings, and
+/// of sinks.
+pub(crate) fn examine(subject: &Subject<'_>) -> (Report, Vec<SinkFacts>) {
+    let mut report = check::check(subject);
+    let checked = sinks_check::check(subject);
+    for finding in checked.findings {
+        report.push(finding);
+    }
+    (report, checked.sinks)
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = installation::environment()
         .context("cannot determine the current directory")?;
@@ -153,12 +166,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         block: &block,
         cwd: &cwd,
     };
-    let mut report = check::check(&subject);
-    let checked = sinks_check::check(&subject);
-    for finding in checked.findings {
-        report.push(finding);
-    }
-    let sinks = checked.sinks;
+    let (mut report, sinks) = examine(&subject);
     let (mut runs, mut tries) = (Vec::new(), Vec::new());
     if let Some(event) = &arguments.run {
         let event = event.as_bytes();

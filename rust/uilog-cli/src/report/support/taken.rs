@@ -12,7 +12,6 @@ use anyhow::Context;
 use serde_json::Value as Json;
 use serde_json::json;
 use uilog_channel::status;
-use uilog_check as check;
 use uilog_check::Report;
 use uilog_config::FileReport;
 use uilog_config::FileState;
@@ -26,7 +25,6 @@ use uilog_history::record::Record;
 use uilog_history::scan;
 use uilog_history::scan::Found;
 use uilog_history::when::Span;
-use uilog_sinks::check as sinks_check;
 use uilog_sinks::check::SinkFacts;
 
 use super::super::Arguments;
@@ -34,6 +32,7 @@ use super::entry::Entry;
 use super::harmless;
 use super::harmless::Harmless;
 use super::harmless::is_event;
+use crate::check::examine;
 use crate::native;
 use crate::select;
 
@@ -127,11 +126,7 @@ pub(super) fn entries(
         block: &block,
         cwd: &cwd,
     };
-    let mut report = check::check(&subject);
-    let checked = sinks_check::check(&subject);
-    for finding in checked.findings {
-        report.push(finding);
-    }
+    let (report, sinks) = examine(&subject);
     let harmless = Harmless::new(private(&loaded, &block).into_iter());
     let opened = arguments.sources.open()?;
     let query = Query::new(Filters {
@@ -155,7 +150,7 @@ pub(super) fn entries(
         entry(
             "config.json",
             "uilog's settings; numbers and words of a list only",
-            &config(&loaded, &checked.sinks, &harmless),
+            &config(&loaded, &sinks, &harmless),
         ),
         entry(
             "findings.json",
