@@ -178,7 +178,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand export" -l config-file -d 'R
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l since -d 'Only records from this date on: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l until -d 'Only records up to this date, including the whole day, hour or minute' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l command -d 'Only commands that match, by their full name or as they were typed, with or without global options: * matches any text, ? any byte' -r
-complete -c uilog -n "__fish_uilog_using_subcommand export" -l repo -d 'Only in repositories whose name or root matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand export" -l repo -d 'Only in repositories whose name or root matches: * matches any text, ? any byte' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand export" -l hg-version -d 'Only with versions of Mercurial that match' -r
@@ -274,7 +274,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand log" -l config-file -d 'Read
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l since -d 'Only records from this date on: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l until -d 'Only records up to this date, including the whole day, hour or minute' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l command -d 'Only commands that match, by their full name or as they were typed, with or without global options: * matches any text, ? any byte' -r
-complete -c uilog -n "__fish_uilog_using_subcommand log" -l repo -d 'Only in repositories whose name or root matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand log" -l repo -d 'Only in repositories whose name or root matches: * matches any text, ? any byte' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand log" -l hg-version -d 'Only with versions of Mercurial that match' -r
@@ -350,8 +350,8 @@ complete -c uilog -n "__fish_uilog_using_subcommand report" -l config -d 'Set a 
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l config-file -d 'Read this configuration file too; it overrides the others' -r -F
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l since -d 'The period begins at this date: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l until -d 'It ends with this date; without it, now' -r
-complete -c uilog -n "__fish_uilog_using_subcommand report" -l repo -d 'Only in repositories whose name or root matches: * is any text, ? any byte' -r
-complete -c uilog -n "__fish_uilog_using_subcommand report" -l user -d 'Only of users that match' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l repo -d 'Only in repositories whose name or root matches: * matches any text, ? any byte' -r
+complete -c uilog -n "__fish_uilog_using_subcommand report" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l hg-version -d 'Only with versions of Mercurial that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand report" -l only -d 'Show only these sections' -r -f -a "overview\t'The figures, and those of the period before'
@@ -431,7 +431,7 @@ complete -c uilog -n "__fish_uilog_using_subcommand trace" -l config-file -d 'Re
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l since -d 'Only records from this date on: 7d, 2h, yesterday, \'last week\', 2026-11-30 or any date of `hg help dates`' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l until -d 'Only records up to this date, including the whole day, hour or minute' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l command -d 'Only commands that match, by their full name or as they were typed, with or without global options: * matches any text, ? any byte' -r
-complete -c uilog -n "__fish_uilog_using_subcommand trace" -l repo -d 'Only in repositories whose name or root matches' -r
+complete -c uilog -n "__fish_uilog_using_subcommand trace" -l repo -d 'Only in repositories whose name or root matches: * matches any text, ? any byte' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l user -d 'Only commands of users that match' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l host -d 'Only on machines whose name matches' -r
 complete -c uilog -n "__fish_uilog_using_subcommand trace" -l hg-version -d 'Only with versions of Mercurial that match' -r

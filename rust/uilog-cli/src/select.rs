@@ -61,6 +61,41 @@ pub(crate) struct Sources {
     place: ConfigArguments,
 }
 
+/// Where records come from.
+#[derive(Debug, Args)]
+pub(crate) struct Origins {
+    /// Only in repositories whose name or root matches: * matches any text, ?
+    /// any byte
+    #[arg(long, value_name = "GLOB")]
+    repo: Vec<String>,
+    /// Only commands of users that match
+    #[arg(long, value_name = "GLOB")]
+    user: Vec<String>,
+    /// Only on machines whose name matches
+    #[arg(long, value_name = "GLOB")]
+    host: Vec<String>,
+    /// Only with versions of Mercurial that match
+    #[arg(long, value_name = "GLOB")]
+    hg_version: Vec<String>,
+}
+
+impl Origins {
+    /// Filters for nothing else.
+    pub(crate) fn filters(&self) -> Filters {
+        Filters {
+            repositories: globs(&self.repo),
+            users: globs(&self.user),
+            hosts: globs(&self.host),
+            hg_versions: globs(&self.hg_version),
+            ..Filters::default()
+        }
+    }
+}
+
+fn globs(patterns: &[String]) -> Vec<Glob> {
+    patterns.iter().map(|it| Glob::new(it.as_bytes())).collect()
+}
+
 /// Which records.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
@@ -77,18 +112,8 @@ pub(crate) struct Selection {
     /// with or without global options: * matches any text, ? any byte
     #[arg(long, value_name = "GLOB")]
     command: Vec<String>,
-    /// Only in repositories whose name or root matches
-    #[arg(long, value_name = "GLOB")]
-    repo: Vec<String>,
-    /// Only commands of users that match
-    #[arg(long, value_name = "GLOB")]
-    user: Vec<String>,
-    /// Only on machines whose name matches
-    #[arg(long, value_name = "GLOB")]
-    host: Vec<String>,
-    /// Only with versions of Mercurial that match
-    #[arg(long, value_name = "GLOB")]
-    hg_version: Vec<String>,
+    #[command(flatten)]
+    origins: Origins,
     /// Only with hooks that match; shows ends of hooks unless --event is given
     #[arg(long, value_name = "GLOB")]
     hook: Vec<String>,
@@ -149,9 +174,6 @@ impl Selection {
         if self.slower.is_some_and(|it| !it.is_finite() || it < 0.0) {
             return Err("--slower is not a number of seconds".to_owned());
         }
-        let globs = |patterns: &[String]| -> Vec<Glob> {
-            patterns.iter().map(|it| Glob::new(it.as_bytes())).collect()
-        };
         let ids = |ids: &[String]| -> Vec<String> {
             ids.iter().map(|id| id.to_ascii_lowercase()).collect()
         };
@@ -159,16 +181,13 @@ impl Selection {
             span,
             events,
             commands: globs(&self.command),
-            repositories: globs(&self.repo),
-            users: globs(&self.user),
-            hosts: globs(&self.host),
-            hg_versions: globs(&self.hg_version),
             error_types: globs(&self.error_type),
             hooks: globs(&self.hook),
             traces: ids(&self.trace),
             sessions: ids(&self.session),
             failed: self.failed,
             slower: self.slower,
+            ..self.origins.filters()
         }))
     }
 

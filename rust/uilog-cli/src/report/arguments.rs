@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::ValueHint;
-use uilog_blackbox::glob::Glob;
 use uilog_history::filter::Filters;
 use uilog_history::when;
 use uilog_history::when::Span;
 
 use crate::output::Presentation;
+use crate::select::Origins;
 use crate::select::Sources;
 use crate::select::with_clock;
 
@@ -59,19 +59,8 @@ pub(crate) struct Arguments {
     /// It ends with this date; without it, now
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Only in repositories whose name or root matches: * is any text, ? any
-    /// byte
-    #[arg(long, value_name = "GLOB")]
-    repo: Vec<String>,
-    /// Only of users that match
-    #[arg(long, value_name = "GLOB")]
-    user: Vec<String>,
-    /// Only on machines whose name matches
-    #[arg(long, value_name = "GLOB")]
-    host: Vec<String>,
-    /// Only with versions of Mercurial that match
-    #[arg(long, value_name = "GLOB")]
-    hg_version: Vec<String>,
+    #[command(flatten)]
+    origins: Origins,
     /// Show only these sections
     #[arg(
         long,
@@ -149,17 +138,7 @@ impl Arguments {
         if period.to < period.from {
             return Err("--since: it is later than the end".to_owned());
         }
-        let globs = |patterns: &[String]| -> Vec<Glob> {
-            patterns.iter().map(|it| Glob::new(it.as_bytes())).collect()
-        };
-        let filters = Filters {
-            repositories: globs(&self.repo),
-            users: globs(&self.user),
-            hosts: globs(&self.host),
-            hg_versions: globs(&self.hg_version),
-            ..Filters::default()
-        };
-        Ok((filters, period))
+        Ok((self.origins.filters(), period))
     }
 
     /// The sections that are asked for.
