@@ -24,6 +24,7 @@ use crate::directory::ClaimedQueue;
 use crate::directory::Found;
 use crate::doorbell::HURRY;
 use crate::doorbell::Ring;
+use crate::doorbell::Wakeups;
 use crate::ids::ClientId;
 use crate::server::Server;
 use crate::trust::Trust;
@@ -46,11 +47,15 @@ impl Server {
             return false;
         };
         let mut heard = doorbell.hear();
-        if let Some(older) = &self.older {
-            let more = older.doorbell.hear();
-            heard.rings.extend(more.rings);
-            heard.may_have_missed |= more.may_have_missed;
+        let older = self.older.as_ref().and_then(|it| it.doorbell.as_ref());
+        if let Some(older) = older {
+            heard.add(older.hear());
         }
+        self.heed(&heard)
+    }
+
+    /// Looks after the queues of these wakeups; true if there are any.
+    pub(crate) fn heed(&mut self, heard: &Wakeups) -> bool {
         let was_at_rest = self.is_at_rest();
         for ring in &heard.rings {
             self.heard(ring);
