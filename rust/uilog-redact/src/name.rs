@@ -22,23 +22,23 @@ pub(crate) enum SecretKind {
 }
 
 /// A word in names.
-struct Telling {
+struct SecretWord {
     word: &'static str,
     kind: SecretKind,
     /// Whether it counts only as a separate word: not in `bypass`, `author`.
     is_whole: bool,
 }
 
-const fn part(word: &'static str, kind: SecretKind) -> Telling {
-    Telling {
+const fn part(word: &'static str, kind: SecretKind) -> SecretWord {
+    SecretWord {
         word,
         kind,
         is_whole: false,
     }
 }
 
-const fn whole(word: &'static str, kind: SecretKind) -> Telling {
-    Telling {
+const fn whole(word: &'static str, kind: SecretKind) -> SecretWord {
+    SecretWord {
         word,
         kind,
         is_whole: true,
@@ -46,7 +46,7 @@ const fn whole(word: &'static str, kind: SecretKind) -> Telling {
 }
 
 /// Words in names, in lower case.
-const TELLING: [Telling; 132] = [
+const TELLING: [SecretWord; 132] = [
     part("password", SecretKind::Password),
     part("passwd", SecretKind::Password),
     part("passwrd", SecretKind::Password),
@@ -407,8 +407,8 @@ static TRIE: Trie<NODES, { WORDS.len() }> = Trie::new(&WORDS);
 
 /// The secret words in a text, by their beginnings. They may overlap: `rootpw`
 /// contains `otp`.
-pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
-    TRIE.find(text).map(|found| Occurrence {
+pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = SecretWordMatch> {
+    TRIE.find(text).map(|found| SecretWordMatch {
         number: found.word,
         start: found.start,
         end: found.end,
@@ -417,13 +417,13 @@ pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
 
 /// A secret word in a text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Occurrence {
+pub(crate) struct SecretWordMatch {
     number: usize,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-impl Occurrence {
+impl SecretWordMatch {
     /// Whether this counts only as a separate word.
     pub(crate) fn is_short(&self) -> bool {
         TELLING[self.number].is_whole
@@ -447,7 +447,7 @@ impl Occurrence {
         {
             return None;
         }
-        let (before, after) = self.around(name);
+        let (before, after) = self.neighbours(name);
         if telling.kind == SecretKind::Key
             && before.iter().any(|part| is_one_of(part, &HARMLESS_KEYS))
         {
@@ -460,7 +460,7 @@ impl Occurrence {
     }
 
     /// The words before and after this one in a name.
-    fn around<'n>(&self, name: &'n [u8]) -> (Vec<&'n [u8]>, Vec<&'n [u8]>) {
+    fn neighbours<'n>(&self, name: &'n [u8]) -> (Vec<&'n [u8]>, Vec<&'n [u8]>) {
         let Self { start, end, .. } = *self;
         // A word that ends with this one is a separate word before it:
         // `requirepass`.
@@ -575,7 +575,7 @@ pub(crate) fn kind(name: &[u8]) -> Option<SecretKind> {
 }
 
 /// Whether any value of this name is a secret: that of an event's option.
-pub(crate) fn is_telling(name: &[u8]) -> bool {
+pub(crate) fn is_secret_name(name: &[u8]) -> bool {
     const HEADERS: [&[u8]; 2] = [b"authorization", b"cookie"];
     let parts = parts(name);
     let is_header = parts.iter().any(|part| {
@@ -620,7 +620,7 @@ mod tests {
             "proxy_authorization",
             "auth",
         ] {
-            assert!(is_telling(name.as_bytes()), "{name}");
+            assert!(is_secret_name(name.as_bytes()), "{name}");
         }
         for name in [
             "token_type",
@@ -641,7 +641,7 @@ mod tests {
             "cookies",
             "pattern",
         ] {
-            assert!(!is_telling(name.as_bytes()), "{name}");
+            assert!(!is_secret_name(name.as_bytes()), "{name}");
         }
     }
 
