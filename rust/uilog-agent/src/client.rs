@@ -30,8 +30,8 @@ use crate::configuration::Configuration;
 use crate::ids::ClientId;
 use crate::ids::GroupId;
 use crate::ledger::Page;
-use crate::slow::Slow;
-use crate::trust::Trust;
+use crate::slow::SlowCommands;
+use crate::trust::WriterTrust;
 
 /// Set in the position of a record that is not needed any more.
 const DONE: u64 = 1 << 63;
@@ -50,7 +50,7 @@ pub(crate) struct Client {
     pub(crate) dir: Arc<OwnDir>,
     pub(crate) name: OsString,
     pub(crate) feed: CachedReader,
-    pub(crate) trust: Trust,
+    pub(crate) trust: WriterTrust,
     /// Becomes readable when the writer has ended.
     pub(crate) process: Option<Pidfd>,
     /// There may be unread frames.
@@ -81,9 +81,9 @@ pub(crate) struct Client {
     /// The number of its losses that are not in the journal.
     pub(crate) page: Arc<Page>,
     /// Losses of an earlier agent that are not reported yet.
-    pub(crate) left: Option<Leftover>,
+    pub(crate) left: Option<InheritedLosses>,
     /// What was logged about its slow commands.
-    pub(crate) slow: Slow,
+    pub(crate) slow: SlowCommands,
     /// The environment of its records, which determines the journal.
     pub(crate) environment: Option<Arc<[u8]>>,
     /// The next frame to read.
@@ -126,7 +126,7 @@ pub(crate) enum Conclusion {
 
 /// What an agent that was killed has left.
 #[derive(Clone, Debug)]
-pub(crate) struct Leftover {
+pub(crate) struct InheritedLosses {
     /// Lost records that it has not reported, or had in hand.
     pub(crate) records: u64,
     pub(crate) last_failure: Option<String>,
@@ -156,16 +156,16 @@ impl Client {
         dir: Arc<OwnDir>,
         name: OsString,
         mut queue: Reader,
-        trust: Trust,
+        trust: WriterTrust,
     ) -> io::Result<Self> {
         let last_failure = queue.last_failure().ok().flatten();
         let end = end_of(&queue)?;
-        let page = Page::new(queue.told()?);
+        let page = Page::new(queue.reported()?);
         let progress = queue.progress_mut();
         if progress.records_at > end {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let untold = progress.untold();
+        let unreported = progress.unreported();
         let in_hand = progress.at_risk;
         // With the first published progress, so that an agent that is killed
         // later leaves the same state.
@@ -174,7 +174,7 @@ impl Client {
         progress.scripts_at = NO_SCRIPTS;
         progress.readers = progress.readers.saturating_add(1);
         let position = progress.records_at;
-        page.add(untold);
+        page.add(unreported);
         let mut feed = CachedReader::new(queue);
         feed.keep_open_commands();
         Ok(Self {
@@ -196,11 +196,11 @@ impl Client {
             last_group: None,
             last: None,
             page: Arc::new(page),
-            left: (untold > 0).then_some(Leftover {
-                records: untold,
+            left: (unreported > 0).then_some(InheritedLosses {
+                records: unreported,
                 last_failure,
             }),
-            slow: Slow::default(),
+            slow: SlowCommands::default(),
             environment: None,
             position,
             outstanding: VecDeque::new(),
@@ -215,14 +215,14 @@ impl Client {
     }
 
     /// Reads the frame at its position.
-    pub(crate) fn look(&mut self, max_frames: usize) -> NextFrame {
-        match self.try_look(max_frames) {
+    pub(crate) fn read_next(&mut self, max_frames: usize) -> NextFrame {
+        match self.try_read_next(max_frames) {
             Ok(ahead) => ahead,
             Err(_) => self.pass_damage(),
         }
     }
 
-    fn try_look(&mut self, max_frames: usize) -> io::Result<NextFrame> {
+    fn try_read_next(&mut self, max_frames: usize) -> io::Result<NextFrame> {
         if self.is_damaged || self.outstanding.len() >= MAX_OUTSTANDING {
             return Ok(NextFrame::Nothing);
         }
@@ -283,7 +283,7 @@ impl Client {
     }
 
     /// The record at its position is needed from now on; returns its number.
-    pub(crate) fn take(&mut self, next: u64) -> u32 {
+    pub(crate) fn assign_number(&mut self, next: u64) -> u32 {
         let place = self.outstanding.len() as u32;
         let number = self.first.wrapping_add(place);
         self.outstanding.push_back(self.position);
@@ -294,7 +294,7 @@ impl Client {
 
     /// The record at its position is not needed.
     pub(crate) fn pass(&mut self, next: u64) {
-        let number = self.take(next);
+        let number = self.assign_number(next);
         self.done(number);
     }
 
@@ -336,7 +336,7 @@ impl Client {
     }
 
     /// Whether it waits for nothing but for a rollup to be sent.
-    pub(crate) fn is_over_but_held(&self) -> bool {
+    pub(crate) fn waits_for_rollup_only(&self) -> bool {
         self.has_ended && self.held > 0 && self.is_at_rest()
     }
 
@@ -400,7 +400,7 @@ impl Client {
     }
 
     /// Whether no record that was read is needed any more.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.outstanding.is_empty()
     }
 
@@ -564,17 +564,17 @@ mod tests {
         let file = options.open(dir.path().join(NAME))?;
         let queue = Reader::open(OwnedFd::from(file))?;
         let own = Arc::new(OwnDir::beside_users_file(dir.path())?);
-        Client::new(0, own, NAME.into(), queue, Trust::Proven)
+        Client::new(0, own, NAME.into(), queue, WriterTrust::Proven)
     }
 
     /// Looks at all there is; how many records, and how many are unreadable.
     fn look_at_all(client: &mut Client) -> (u64, u64) {
         let (mut records, mut unreadable) = (0, 0);
         for _ in 0..100_000 {
-            match client.look(64) {
+            match client.read_next(64) {
                 NextFrame::Nothing => return (records, unreadable),
                 NextFrame::Record(_, next) => {
-                    let number = client.take(next);
+                    let number = client.assign_number(next);
                     client.record(number);
                     client.done(number);
                     records += 1;
@@ -594,8 +594,8 @@ mod tests {
         let (dir, writer, _) = queue(3);
         let mut client = client(&dir).unwrap();
         let mut numbers = Vec::new();
-        while let NextFrame::Record(_, next) = client.look(64) {
-            numbers.push(client.take(next));
+        while let NextFrame::Record(_, next) = client.read_next(64) {
+            numbers.push(client.assign_number(next));
         }
         client.publish();
         let before = writer.progress().unwrap();
@@ -609,12 +609,12 @@ mod tests {
         let after = writer.progress().unwrap();
         assert_eq!(after.records, 2);
         assert!(after.records_at > before.records_at);
-        assert!(!client.is_settled());
+        assert!(!client.is_drained());
         client.done(numbers[2]);
         client.publish();
         let end = writer.progress().unwrap();
         assert_eq!((end.records, end.records_at), (3, client.end()));
-        assert!(client.is_settled() && client.is_at_end());
+        assert!(client.is_drained() && client.is_at_end());
     }
 
     #[test]
@@ -625,7 +625,7 @@ mod tests {
         first.count_lost(1);
         first.set_at_risk(2);
         first.publish();
-        assert_eq!(writer.progress().unwrap().untold(), 3);
+        assert_eq!(writer.progress().unwrap().unreported(), 3);
         drop(first);
         let mut second = client(&dir).unwrap();
         assert_eq!(second.left.as_ref().unwrap().records, 3);
@@ -645,7 +645,7 @@ mod tests {
         client.publish();
         client.publish();
         assert_eq!(client.published, None);
-        assert!(client.is_settled() && client.is_at_end());
+        assert!(client.is_drained() && client.is_at_end());
         assert_eq!(writer.progress().unwrap().records, 0);
     }
 
@@ -719,7 +719,7 @@ mod tests {
             if let Ok(mut client) = client {
                 look_at_all(&mut client);
                 client.publish();
-                prop_assert!(client.is_settled());
+                prop_assert!(client.is_drained());
             }
         }
     }

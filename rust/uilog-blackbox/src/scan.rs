@@ -33,7 +33,7 @@ pub(crate) enum LeadingLines {
 
 /// The position of a wanted event in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct EventPosition {
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) is_damaged: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Found {
 /// What a search has found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<EventPosition>,
     /// Events that would match if their dates were valid.
     pub(crate) undated: u64,
     /// Where the part's first event begins, if lines before it were skipped.
@@ -299,7 +299,7 @@ impl Scan<'_> {
             }
             for event in event::of_chunk(chunk, query.format()) {
                 match query.judge(&event) {
-                    Verdict::Wanted => findings.found.push(Found {
+                    Verdict::Wanted => findings.found.push(EventPosition {
                         start: base + (start + event.start) as u64,
                         end: base + (start + event.end) as u64,
                         is_damaged: event.is_damaged,

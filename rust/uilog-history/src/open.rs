@@ -21,7 +21,7 @@ use crate::filter::Filters;
 use crate::filter::Query;
 use crate::record::Record;
 use crate::scan;
-use crate::scan::Found;
+use crate::scan::Match;
 use crate::scan::Problems;
 use crate::scan::Source;
 
@@ -138,14 +138,14 @@ impl Phase {
 
 /// A command's beginning, and the time of its last event.
 #[derive(Clone, Debug)]
-struct Begin {
+struct BegunCommand {
     open: Open,
     heard: i64,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    begun: HashMap<String, Begin>,
+    begun: HashMap<String, BegunCommand>,
     ended: HashSet<String>,
     heard: HashMap<String, (i64, String)>,
 }
@@ -178,7 +178,7 @@ impl Watch {
     pub fn read(&mut self, sources: &[Source], from: &[u64]) -> Problems {
         // All records must be read before the result is known.
         let query = Query::new(Filters::default());
-        let each = |seen: &mut Seen, found: Found<'_>| {
+        let each = |seen: &mut Seen, found: Match<'_>| {
             let record = &found.record;
             if record.host.name.as_str() == self.host {
                 seen.add(record, found.time);
@@ -228,7 +228,7 @@ impl Seen {
                 return;
             }
             "command" => {
-                let begin = Begin {
+                let begin = BegunCommand {
                     open: Open {
                         pid: record.process.pid,
                         command: record.command_line().to_owned(),
@@ -244,10 +244,10 @@ impl Seen {
             }
             _ => {}
         }
-        self.hear(span.to_owned(), time, record.event.as_str());
+        self.note_event(span.to_owned(), time, record.event.as_str());
     }
 
-    fn hear(&mut self, span: String, time: i64, event: &str) {
+    fn note_event(&mut self, span: String, time: i64, event: &str) {
         let latest = self.heard.entry(span).or_default();
         if latest.0 <= time {
             *latest = (time, event.to_owned());
@@ -258,7 +258,7 @@ impl Seen {
         self.begun.extend(other.begun);
         self.ended.extend(other.ended);
         for (span, (time, event)) in other.heard {
-            self.hear(span, time, &event);
+            self.note_event(span, time, &event);
         }
     }
 

@@ -120,7 +120,7 @@ impl RecordDelivery for SinkThreads {
         }
     }
 
-    fn settle(
+    fn collect_results(
         &mut self,
         queue: &mut dyn Source,
     ) -> io::Result<DeliveryResults> {

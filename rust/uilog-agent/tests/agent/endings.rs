@@ -137,7 +137,7 @@ fn an_agent_that_is_ended_by_sigterm_leaves_the_others_in_their_queue() {
     agent.stop();
     let progress = queue.progress();
     assert!(progress.records < COUNT as u64, "{progress:?}");
-    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    assert_eq!(place.lost() + progress.unreported(), progress.records_lost);
     // Now somebody reads.
     let reader = std::thread::spawn(move || read_all(&listener, COUNT));
     let agent = place.agent();

@@ -117,7 +117,7 @@ fn a_disk_that_hangs_holds_up_no_other() {
     let progress = queue.progress();
     let is_there = queue.path().exists();
     assert!(is_there && progress.records < COUNT as u64, "{progress:?}");
-    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    assert_eq!(place.lost() + progress.unreported(), progress.records_lost);
 }
 
 #[test]

@@ -273,8 +273,9 @@ fn what_a_sink_loses_is_counted_and_told_before_the_queue_goes() {
     queue.until_done();
     until("the losses to be told", || {
         let progress = queue.progress();
-        let is_told = progress.records_lost == 10 && progress.untold() == 0;
-        is_told.then_some(())
+        let is_reported =
+            progress.records_lost == 10 && progress.unreported() == 0;
+        is_reported.then_some(())
     });
     assert_eq!(place.lost(), 10);
     let journal = place.journal();

@@ -180,7 +180,7 @@ fn a_rollup_in_a_sink_that_hangs_holds_up_no_other() {
     let progress = queue.progress();
     let is_there = queue.path().exists();
     assert!(is_there && progress.records < 2 * COUNT, "{progress:?}");
-    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    assert_eq!(place.lost() + progress.unreported(), progress.records_lost);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use super::dates::Date;
 use super::dates::DateFormat;
 use super::event;
 use super::event::Event;
-use super::facts::Facts;
+use super::facts::ParsedMessage;
 use super::files;
 use super::files::ReadError;
 use super::message;
@@ -344,7 +344,7 @@ impl Entry {
         let own = |bytes: &[u8]| bytes.to_vec();
         let facts = match header {
             Some(header) => message::facts(event.message, header.event),
-            None => Facts::default(),
+            None => ParsedMessage::default(),
         };
         Self {
             date: header.and_then(|header| format.read(header.date)),

@@ -15,7 +15,7 @@ use std::hash::Hasher;
 
 use super::numbers::Numbers;
 use crate::record::Record;
-use crate::scan::Found;
+use crate::scan::Match;
 
 /// How many groups of a kind there are at most.
 const MAX_GROUPS: usize = 1000;
@@ -242,7 +242,7 @@ pub(super) fn hash(text: &str) -> u64 {
 
 impl Gathered {
     /// Adds a record that is not known yet.
-    pub(super) fn add(&mut self, clock: Clock, found: &Found<'_>, id: u64) {
+    pub(super) fn add(&mut self, clock: Clock, found: &Match<'_>, id: u64) {
         let record = &found.record;
         let era = match found.time < clock.from {
             true => Era::Before,
@@ -269,7 +269,7 @@ impl Gathered {
     fn add_command(
         &mut self,
         clock: Clock,
-        found: &Found<'_>,
+        found: &Match<'_>,
         id: u64,
         era: Era,
     ) {
@@ -315,7 +315,7 @@ impl Gathered {
         self.add_slow(found);
     }
 
-    fn add_slow(&mut self, found: &Found<'_>) {
+    fn add_slow(&mut self, found: &Match<'_>) {
         let record = &found.record;
         let Some(seconds) = record.duration.filter(|it| it.is_finite()) else {
             return;
@@ -347,7 +347,7 @@ impl Gathered {
         self.slowest.truncate(SLOWEST);
     }
 
-    fn add_failure(&mut self, found: &Found<'_>, command: &str, era: Era) {
+    fn add_failure(&mut self, found: &Match<'_>, command: &str, era: Era) {
         let record = &found.record;
         let error = record.error().trim();
         let first = error.lines().next().unwrap_or_default();

@@ -33,7 +33,7 @@ use crate::report::gather::All;
 use crate::report::gather::Clock;
 use crate::report::gather::Gathered;
 use crate::scan;
-use crate::scan::Found;
+use crate::scan::Match;
 use crate::scan::Problems;
 use crate::scan::Source;
 use crate::when::Span;
@@ -216,7 +216,7 @@ pub fn make(
         slot: (length / FINE_SLOTS).max(SECOND),
     };
     let known = Known::new();
-    let each = |gathered: &mut Gathered, found: Found<'_>| {
+    let each = |gathered: &mut Gathered, found: Match<'_>| {
         let id = gather::hash(found.record.id.as_str());
         if known.add(id) {
             gathered.add(clock, &found, id);

@@ -72,7 +72,7 @@ impl BatchObserver for Page<'_, '_> {
         }
         let reason = it.reason.as_bytes();
         let BatchResult { end, unknown, .. } = it;
-        let settled = desk.sender.settle_up_to(
+        let settled = desk.sender.finish_up_to(
             self.batch,
             end,
             &it.rejected,
