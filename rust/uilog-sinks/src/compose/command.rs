@@ -31,12 +31,12 @@ pub(super) const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ending {
+pub(super) struct CommandEnd {
     pub(super) exit_code: Option<i64>,
     pub(super) signal: Option<i64>,
 }
 
-impl Ending {
+impl CommandEnd {
     pub(super) fn of(event: &Event<'_>) -> Self {
         let is_lost = *event.name == *commandlost::NAME;
         if !is_lost && *event.name != *b"commandfinish" {
@@ -50,10 +50,10 @@ impl Ending {
 }
 
 /// Whether the event is about a failed command.
-pub(super) fn tells_failure(record: &wire::RecordFrame<'_>) -> bool {
+pub(super) fn is_failed_command(record: &wire::RecordFrame<'_>) -> bool {
     let event = &record.event;
     let name = String::from_utf8_lossy(&event.name);
-    let Ending { exit_code, signal } = Ending::of(event);
+    let CommandEnd { exit_code, signal } = CommandEnd::of(event);
     // 1 has this meaning only for Mercurial's commands.
     let command =
         canonical_command(event).filter(|_| foreign_program(record).is_none());

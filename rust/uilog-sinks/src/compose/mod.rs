@@ -24,11 +24,11 @@ use uilog_redact::Policy;
 use uilog_redact::Redactor;
 use uilog_redact::UserPolicy;
 
-use self::command::Ending;
+use self::command::CommandEnd;
 use self::command::canonical_command;
 use self::command::foreign_program;
 use self::command::hook;
-use self::command::tells_failure;
+use self::command::is_failed_command;
 use self::command::usage;
 use self::setting::strict;
 use self::setting::user_key;
@@ -150,8 +150,8 @@ impl Composer {
             return None;
         }
         let state = self.trace_state(record);
-        let tells_failure = || tells_failure(record);
-        let kept = self.sampler.keep(event, tells_failure, &state)?;
+        let is_failure = || is_failed_command(record);
+        let kept = self.sampler.keep(event, is_failure, &state)?;
         Some(self.record(record, environment, kept))
     }
 
@@ -176,7 +176,7 @@ impl Composer {
             user: event.user.as_ref().map(|it| &*it.0),
             time: event.time,
             duration: told::duration(event, told::message(event)),
-            is_failure: tells_failure(record),
+            is_failure: is_failed_command(record),
         })
     }
 
@@ -226,7 +226,7 @@ impl Composer {
         kept: Sampled,
     ) -> Record {
         let event = &record.event;
-        let ending = Ending::of(event);
+        let ending = CommandEnd::of(event);
         let mut texts = Texts::default();
         let (message, command_line) = self.message(record, &mut texts);
         let (options, options_left_out) = self.options(event, &mut texts);

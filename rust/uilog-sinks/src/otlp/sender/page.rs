@@ -15,7 +15,7 @@ use uilog_spool::Spool;
 use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::losses;
-use crate::otlp::losses::Due;
+use crate::otlp::losses::DueReport;
 use crate::otlp::request::SignalType;
 use crate::otlp::ship::BatchObserver;
 use crate::otlp::ship::BatchResult;
@@ -32,7 +32,7 @@ pub struct Progress {
 
 /// Shared by the threads that send the signals: the spool's sender, and the
 /// progress.
-pub(super) struct Desk<'a> {
+pub(super) struct SharedSender<'a> {
     pub(super) spool: &'a Spool,
     pub(super) sender: Sender,
     pub(super) is_forced: bool,
@@ -42,13 +42,13 @@ pub(super) struct Desk<'a> {
     /// what it removes makes room; but the next sender would.
     pub(super) unnoted: Option<Error>,
     /// Appended once the collector has accepted something.
-    pub(super) report: Option<Due>,
+    pub(super) report: Option<DueReport>,
     pub(super) tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
 /// Where it is written down what becomes of a batch.
 pub(super) struct Page<'a, 'b> {
-    pub(super) desk: &'a Mutex<Desk<'b>>,
+    pub(super) desk: &'a Mutex<SharedSender<'b>>,
     pub(super) batch: &'a Batch,
     /// How many of its records have a result.
     pub(super) settled: usize,
@@ -60,7 +60,7 @@ pub(super) struct Page<'a, 'b> {
 }
 
 impl BatchObserver for Page<'_, '_> {
-    fn settle(&mut self, it: BatchResult) {
+    fn finish(&mut self, it: BatchResult) {
         let all = it.end.saturating_sub(self.settled) as u64;
         self.settled = it.end;
         let rejected = it.rejected.len() as u64 + it.unknown;

@@ -53,7 +53,7 @@ struct Told {
 }
 
 impl BatchObserver for Told {
-    fn settle(&mut self, it: BatchResult) {
+    fn finish(&mut self, it: BatchResult) {
         assert!(it.end >= self.end, "{it:?}");
         let is_new = |index: &usize| (self.end..it.end).contains(index);
         assert!(it.rejected.iter().all(is_new), "{it:?}");
