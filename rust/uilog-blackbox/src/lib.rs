@@ -14,7 +14,6 @@
 
 pub mod dates;
 pub mod event;
-pub mod facts;
 pub mod files;
 pub mod glob;
 mod hits;
@@ -22,6 +21,7 @@ pub mod line;
 pub mod message;
 mod own;
 pub mod parents;
+pub mod parsed_message;
 pub mod query;
 pub mod reader;
 mod scan;

@@ -7,8 +7,8 @@
 
 use memchr::memmem;
 
-use crate::facts::ParsedMessage;
 use crate::own;
+use crate::parsed_message::ParsedMessage;
 
 /// rhg marks its messages so.
 const RHG: &[u8] = b"(rust) ";

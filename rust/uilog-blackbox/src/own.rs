@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use crate::facts::ParsedMessage;
+use crate::parsed_message::ParsedMessage;
 
 /// Texts of which every event of this name holds one.
 pub(crate) fn wording(event: &[u8]) -> &'static [&'static [u8]] {

@@ -27,12 +27,12 @@ use uilog_sys::spawn::MAX_STRING_BYTES;
 
 use super::entries::expanded;
 use super::entries::values;
+use super::first_word;
+use super::first_word::FirstWord;
 use super::report::Program;
 use super::report::ScriptFacts;
 use super::text::first_line;
 use super::text::lossy;
-use super::words;
-use super::words::FirstWord;
 
 const SECTION: &[u8] = b"logtoprocess";
 /// The only sub-option.
@@ -141,7 +141,7 @@ fn check_script(
         ));
         return Program::Unusable;
     }
-    let word = match words::begin(script) {
+    let word = match first_word::begin(script) {
         FirstWord::Program(word) => word,
         FirstWord::Nothing => {
             let text = "the script does nothing: it is a comment";

@@ -31,9 +31,9 @@
 mod lines;
 mod outcome;
 mod peer;
+mod poll_set;
 mod registry;
 mod shutdown;
-mod waiting;
 
 pub use uilog_sys::child::Exit;
 

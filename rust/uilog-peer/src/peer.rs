@@ -24,7 +24,7 @@ use crate::outcome::CloseError;
 use crate::outcome::CloseReport;
 use crate::outcome::Limits;
 use crate::outcome::Outcome;
-use crate::waiting::PollSet;
+use crate::poll_set::PollSet;
 
 /// How long a process that got SIGTERM has before it gets SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_millis(500);

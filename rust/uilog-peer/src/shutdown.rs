@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::outcome::Limits;
 use crate::peer::Advance;
 use crate::peer::Peer;
-use crate::waiting::PollSet;
+use crate::poll_set::PollSet;
 
 /// The way of several connections to their end.
 ///

@@ -48,7 +48,7 @@ mod headers;
 mod linear;
 mod name;
 mod notation;
-mod own_words;
+mod own_values;
 mod patterns;
 mod pem;
 mod policy;
@@ -71,7 +71,7 @@ mod words;
 use std::sync::LazyLock;
 
 pub use catalogue::rules;
-pub use own_words::is_own_words;
+pub use own_values::is_own_value;
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;

@@ -19,7 +19,7 @@ use uilog_channel::record_delivery::RecordDelivery;
 use uilog_channel::record_delivery::Source;
 use uilog_sys::wakeup;
 
-use crate::holds::HeldRecords;
+use crate::held_records::HeldRecords;
 use crate::lane::Lane;
 use crate::lane::RecordPosition;
 use crate::lane::Starter;

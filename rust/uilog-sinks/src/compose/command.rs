@@ -18,12 +18,12 @@ use super::size::MAX_HOOK_JSON;
 use super::size::MAX_MESSAGE_JSON;
 use super::size::MAX_NAME_BYTES;
 use super::size::short;
+use crate::event_fields;
 use crate::record::Hook;
 use crate::record::Usage;
 use crate::record::is_failure;
 use crate::text::Texts;
 use crate::text::TruncatedText;
-use crate::told;
 
 /// The option of `commandfinish` and `commandlost` that has the command's full
 /// name.
@@ -43,8 +43,9 @@ impl CommandEnd {
             return Self::default();
         }
         Self {
-            exit_code: told::integer(event, "return_code").filter(|_| !is_lost),
-            signal: told::integer(event, "signal"),
+            exit_code: event_fields::integer(event, "return_code")
+                .filter(|_| !is_lost),
+            signal: event_fields::integer(event, "signal"),
         }
     }
 }
@@ -67,7 +68,7 @@ pub(super) fn is_commands(name: &[u8]) -> bool {
 }
 
 pub(super) fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
-    match told::option(event, CANONICAL_COMMAND)? {
+    match event_fields::option(event, CANONICAL_COMMAND)? {
         Value::Bytes(name) | Value::Str(name) => Some(&name.0),
         _ => None,
     }
@@ -132,8 +133,9 @@ pub(super) fn usage(event: &Event<'_>) -> Option<Usage> {
         });
     }
     // The numbers of `uilog run`.
-    let seconds = |key| told::option(event, key).and_then(told::amount);
-    let peak = told::integer(event, "peak_memory_bytes")?;
+    let seconds =
+        |key| event_fields::option(event, key).and_then(event_fields::amount);
+    let peak = event_fields::integer(event, "peak_memory_bytes")?;
     Some(Usage {
         peak_memory_bytes: u64::try_from(peak).ok()?,
         user_cpu_seconds: seconds("user_cpu_seconds")?,
@@ -146,7 +148,7 @@ pub(super) fn hook(
     message: &str,
     texts: &mut Texts,
 ) -> Option<Hook> {
-    let hook = told::hook(&event.name, message)?;
+    let hook = event_fields::hook(&event.name, message)?;
     let place = ["hook", "command"];
     let command =
         TruncatedText::plain(hook.command.as_bytes(), MAX_MESSAGE_JSON);

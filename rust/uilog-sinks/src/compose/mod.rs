@@ -36,6 +36,7 @@ use self::size::MAX_BLOCKED;
 use self::size::MAX_NAME_BYTES;
 pub use self::size::MAX_RECORD_BYTES;
 use self::size::short;
+use crate::event_fields;
 use crate::globals::Globals;
 use crate::machine;
 use crate::record::Cicd;
@@ -49,7 +50,6 @@ use crate::rollup::Command;
 use crate::sample::Sampled;
 use crate::sample::Sampler;
 use crate::text::Texts;
-use crate::told;
 
 /// Composes a sink's records from events.
 #[derive(Debug)]
@@ -175,7 +175,10 @@ impl Composer {
             root: event.root.as_ref().map(|it| &*it.0),
             user: event.user.as_ref().map(|it| &*it.0),
             time: event.time,
-            duration: told::duration(event, told::message(event)),
+            duration: event_fields::duration(
+                event,
+                event_fields::message(event),
+            ),
             is_failure: is_failed_command(record),
         })
     }
@@ -233,13 +236,13 @@ impl Composer {
         let trace = event.trace.filter(|trace| trace.id != 0);
         let span = |id: u64| (id != 0).then(|| format!("{id:016x}"));
         let has_parent = trace.filter(|trace| trace.parent != 0);
-        let plain = told::message(event);
+        let plain = event_fields::message(event);
         Record {
             schema: SCHEMA,
             id: event.id(),
             event: short(&mut texts, &["event"], &event.name, MAX_NAME_BYTES),
             time: time(event.time),
-            duration: told::duration(event, plain),
+            duration: event_fields::duration(event, plain),
             trace_id: trace.map(|trace| format!("{:032x}", trace.id)),
             span_id: trace.and_then(|trace| span(trace.span)),
             parent_span_id: trace.and_then(|trace| span(trace.parent)),
@@ -262,7 +265,7 @@ impl Composer {
             repository: self.repository(record, &mut texts),
             usage: usage(event),
             hook: hook(event, &message, &mut texts),
-            blocked: told::blocked(event)
+            blocked: event_fields::blocked(event)
                 .into_iter()
                 .map(|(name, secs)| {
                     let name = self.name(name.as_bytes());
@@ -271,7 +274,7 @@ impl Composer {
                 .filter(|(name, _)| name.len() <= MAX_NAME_BYTES)
                 .take(MAX_BLOCKED)
                 .collect(),
-            counts: told::counts(&event.name, plain),
+            counts: event_fields::counts(&event.name, plain),
             rollup: None,
             message,
             lost: event.lost,

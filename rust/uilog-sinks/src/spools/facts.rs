@@ -19,7 +19,7 @@ use crate::otlp::backoff::Backoff;
 use crate::otlp::request::SignalType;
 use crate::otlp::sender::Refused;
 use crate::otlp::sender::UNNOTED;
-use crate::otlp::unnoted;
+use crate::otlp::unsaved_progress;
 use crate::redact;
 
 /// How many reasons of rejections are shown.
@@ -185,7 +185,7 @@ impl Waiting {
         }
         Some(Self {
             kind,
-            wait: unnoted::wait(spool.dir(), kind, now)?,
+            wait: unsaved_progress::wait(spool.dir(), kind, now)?,
             failures: 1,
             reason: UNNOTED.to_owned(),
         })

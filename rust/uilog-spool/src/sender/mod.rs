@@ -7,8 +7,8 @@
 //! writers do. Sent segments are removed after that, so that a power cut cannot
 //! undo the count but not the removal.
 
+mod results;
 mod saving;
-mod settling;
 mod taking;
 
 use std::collections::BTreeMap;

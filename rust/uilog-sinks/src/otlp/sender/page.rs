@@ -19,7 +19,7 @@ use crate::otlp::losses::DueReport;
 use crate::otlp::request::SignalType;
 use crate::otlp::ship::BatchObserver;
 use crate::otlp::ship::BatchResult;
-use crate::otlp::unnoted;
+use crate::otlp::unsaved_progress;
 
 /// The progress so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) struct SharedSender<'a> {
     pub(super) rejection: Option<String>,
     /// Why progress cannot be saved. This sender sends no record twice, and
     /// what it removes makes room; but the next sender would.
-    pub(super) unnoted: Option<Error>,
+    pub(super) unsaved: Option<Error>,
     /// Appended once the collector has accepted something.
     pub(super) report: Option<DueReport>,
     pub(super) tell: &'a mut (dyn FnMut(Progress) + Send),
@@ -79,10 +79,10 @@ impl BatchObserver for Page<'_, '_> {
             reason,
             unknown,
         );
-        desk.unnoted = settled.err();
-        if desk.unnoted.is_none() && desk.is_forced {
+        desk.unsaved = settled.err();
+        if desk.unsaved.is_none() && desk.is_forced {
             for kind in SignalType::ALL {
-                unnoted::clear(self.dir, kind);
+                unsaved_progress::clear(self.dir, kind);
             }
         }
         let records = self.batch.records();

@@ -27,7 +27,7 @@ use crate::otlp::losses::Reports;
 use crate::otlp::request::SignalType;
 use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Shipper;
-use crate::otlp::unnoted;
+use crate::otlp::unsaved_progress;
 
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
@@ -198,7 +198,7 @@ impl<P: RequestSender> Sending<P> {
             let reason = backoff.reason;
             return Some(Wait { time, reason });
         }
-        let time = unnoted::wait(dir, kind, now)?;
+        let time = unsaved_progress::wait(dir, kind, now)?;
         let reason = UNNOTED.to_owned();
         Some(Wait { time, reason })
     }
@@ -221,7 +221,7 @@ impl<P: RequestSender> Sending<P> {
             is_forced,
             progress: self.progress,
             rejection: self.rejection.take(),
-            unnoted: None,
+            unsaved: None,
             tell: progress,
         });
         let dir = self.spool.dir();
@@ -266,7 +266,7 @@ impl<P: RequestSender> Sending<P> {
         let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.progress = desk.progress;
         self.rejection = desk.rejection;
-        let Some(error) = desk.unnoted else {
+        let Some(error) = desk.unsaved else {
             let [of_first, of_second] = results;
             return Ok([of_first?, of_second?]);
         };
@@ -274,7 +274,7 @@ impl<P: RequestSender> Sending<P> {
         let now = SystemTime::now();
         let mut waits = results.map(|it| it.unwrap_or(None));
         for kind in SignalType::ALL {
-            let time = unnoted::mark(dir, kind, now, random());
+            let time = unsaved_progress::mark(dir, kind, now, random());
             waits[kind.channel()].get_or_insert_with(|| Wait {
                 time,
                 reason: format!("{UNNOTED}: {error}"),
@@ -368,7 +368,8 @@ fn drain_signal<P: RequestSender>(
                 // If the delay cannot be saved, this process observes it
                 // nevertheless, but the next one does not.
                 let noted = backoff.save(dir, kind).or_else(|error| {
-                    let marked = unnoted::mark_until(dir, kind, now + time);
+                    let marked =
+                        unsaved_progress::mark_until(dir, kind, now + time);
                     marked.map_err(|_| error)
                 });
                 let reason = match noted {

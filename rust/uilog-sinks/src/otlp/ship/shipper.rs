@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::thread;
 
-use super::known::BatchObserver;
-use super::known::Outcome;
-use super::known::PendingResults;
 use super::request::MAX_BYTES;
 use super::request::MAX_RECORDS;
 use super::request::Request;
 use super::request::Requests;
+use super::results::BatchObserver;
+use super::results::Outcome;
+use super::results::PendingResults;
 use crate::otlp::http::RequestSender;
 use crate::otlp::request::SignalType;
 use crate::otlp::verdict::Verdict;

@@ -8,10 +8,10 @@ use serde_json::json;
 use uilog_spool::Record;
 use uilog_spool::RecordId;
 
-use super::known::BatchObserver;
-use super::known::BatchResult;
-use super::known::Outcome;
 use super::request::MAX_RECORDS;
+use super::results::BatchObserver;
+use super::results::BatchResult;
+use super::results::Outcome;
 use super::shipper::Shipper;
 use crate::otlp::http::RequestSender;
 use crate::otlp::request::SignalType;
