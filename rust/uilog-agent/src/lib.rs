@@ -35,6 +35,7 @@ mod ids;
 mod journal_writers;
 mod ledger;
 mod older_version;
+mod outstanding;
 mod serve;
 mod server;
 mod slow;
