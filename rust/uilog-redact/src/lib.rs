@@ -32,6 +32,7 @@
 //! before it suggests a secret.
 
 mod account;
+mod argument;
 mod assignment;
 mod calls;
 mod catalogue;
@@ -56,6 +57,7 @@ mod programs;
 mod redacted;
 mod redactor;
 mod rule;
+mod secret_words;
 mod shape;
 mod shell;
 mod steps;

@@ -9,6 +9,8 @@ use memchr::memchr2;
 use memchr::memmem;
 use memchr::memrchr;
 
+use crate::argument::Arg;
+use crate::argument::Segment;
 use crate::finding::Finding;
 use crate::name::is_secret_name;
 use crate::programs::call::Call;
@@ -17,9 +19,7 @@ use crate::programs::position::program_name;
 use crate::programs::table::ArgumentPosition;
 use crate::programs::table::Value;
 use crate::rule::Rule;
-use crate::shell::Arg;
 use crate::shell::Command;
-use crate::shell::Segment;
 use crate::shell::commands;
 
 mod call;

@@ -14,7 +14,7 @@ use super::named::Name;
 use crate::extent::Extent;
 use crate::extent::Extents;
 use crate::extent::QuoteMark;
-use crate::name::SecretKind;
+use crate::secret_words::SecretKind;
 use crate::steps;
 use crate::value::Scope;
 

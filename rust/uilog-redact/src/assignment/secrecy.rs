@@ -16,7 +16,7 @@ use super::place::is_setting;
 use crate::example_value;
 use crate::extent::Extent;
 use crate::name;
-use crate::name::SecretKind;
+use crate::secret_words::SecretKind;
 use crate::value::Scope;
 use crate::value::is_code;
 use crate::value::is_literal_placeholder;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::argument::Arg;
 use crate::finding::Finding;
 use crate::headers;
 use crate::name::is_secret_name;
@@ -24,7 +25,6 @@ use crate::programs::table::table;
 use crate::programs::value::is_harmless;
 use crate::programs::value::secret_part;
 use crate::rule::Rule;
-use crate::shell::Arg;
 use crate::shell::Command;
 use crate::url::is_token;
 

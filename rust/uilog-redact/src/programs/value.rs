@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
+use crate::argument::Arg;
 use crate::example_value::is_example;
 use crate::programs::table::Value;
 use crate::rule::marker_at;
-use crate::shell::Arg;
 use crate::url::is_token;
 use crate::value::Scope;
 use crate::value::is_placeholder;
