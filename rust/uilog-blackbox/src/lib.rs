@@ -12,6 +12,7 @@
 
 #![deny(missing_docs)]
 
+mod anchor;
 pub mod dates;
 pub mod event;
 pub mod files;

@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::anchor::HEAD_LEN;
 use super::event;
 use super::line;
 use super::query::Query;
@@ -190,7 +191,7 @@ impl Scan<'_> {
         // An event without end: what there is must do, but for a line that
         // may yet turn out to begin another one.
         let last = event::line_start(self.text(), self.filled);
-        let cut = if self.filled - last < line::HEAD_LEN {
+        let cut = if self.filled - last < HEAD_LEN {
             last
         } else {
             self.filled
@@ -213,7 +214,7 @@ impl Scan<'_> {
         while at < text.len() {
             let end = event::line_end(text, at);
             let is_whole =
-                is_end || end < text.len() || text.len() - at >= line::HEAD_LEN;
+                is_end || end < text.len() || text.len() - at >= HEAD_LEN;
             if !is_inside_line {
                 if !is_whole {
                     break;
@@ -269,7 +270,7 @@ impl Scan<'_> {
             let line = &text[start..event::line_end(text, start)];
             // A line is not judged before its head is there.
             let is_whole =
-                start + line.len() < text.len() || line.len() >= line::HEAD_LEN;
+                start + line.len() < text.len() || line.len() >= HEAD_LEN;
             if start > 0 && is_whole && line::is_beginning(line) {
                 return start;
             }
