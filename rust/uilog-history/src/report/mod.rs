@@ -5,6 +5,7 @@
 //! number of records. Must not know how a report is shown.
 
 mod gather;
+mod groups;
 mod numbers;
 mod rows;
 mod timestamp;
@@ -217,7 +218,7 @@ pub fn make(
     };
     let known = Known::new();
     let each = |gathered: &mut Gathered, found: Match<'_>| {
-        let id = gather::hash(found.record.id.as_str());
+        let id = groups::hash(found.record.id.as_str());
         if known.add(id) {
             gathered.add(clock, &found, id);
         }
