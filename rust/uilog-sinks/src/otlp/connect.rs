@@ -8,8 +8,8 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
+use uilog_channel::sink_url;
 use ureq::http::Uri;
 
 use crate::attempt_log::AttemptLog;
@@ -46,7 +46,7 @@ pub(crate) fn try_collector(
         let settings = Settings::new(definition, globals)?;
         let shown = |kind| {
             let url = &settings.endpoint(kind).url;
-            sink_config::shown_url(url.as_bytes())
+            sink_url::shown_url(url.as_bytes())
         };
         let seen = format!(
             "spans go to {}, log records to {}",

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use rustls::ClientConfig;
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_channel::sink_config;
+use uilog_channel::sink_url;
 use ureq::Agent;
 use ureq::ProxyProtocol;
 use ureq::http::HeaderValue;
@@ -332,7 +332,7 @@ impl Collector {
     /// An error message with the URL.
     fn at(&self, kind: SignalType, why: &str) -> String {
         let url = &self.settings.endpoint(kind).url;
-        let shown = sink_config::shown_url(url.as_bytes());
+        let shown = sink_url::shown_url(url.as_bytes());
         let hint = hint_of(url);
         format!("{shown}{hint}: {why}").replace(char::is_control, " ")
     }
