@@ -56,7 +56,7 @@ impl Server {
         if !self.groups.is_empty() {
             // A client that wakes the agent meanwhile gets new sinks.
             self.groups.finish(now + SINKS_BOUND);
-            self.settle();
+            self.store_results();
             if !self.groups.is_empty() {
                 return Ok(false);
             }
@@ -111,8 +111,8 @@ impl Server {
         let ends = ends.map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
-        let let_go = living_file::let_go(&self.lock, Holder::Maker);
-        let_go.map_err(system("release the lock"))?;
+        let unlock = living_file::unlock(&self.lock, Holder::Maker);
+        unlock.map_err(system("release the lock"))?;
         if let Some(older) = self.older.take() {
             older.leave();
         }
@@ -146,7 +146,7 @@ impl Server {
             if has_name.unwrap_or(false) {
                 continue;
             }
-            let _ = living_file::let_go(file, Holder::Reader);
+            let _ = living_file::unlock(file, Holder::Reader);
             if !client.is_at_end() {
                 let file = client.feed.queue.page_file();
                 let _ = living_file::hold(file, Holder::Reader);
@@ -170,7 +170,7 @@ impl Server {
             let _ = own.unlink(&self.names.socket);
             last.add(doorbell.close());
         }
-        self.heed(&last);
+        self.handle_wakeups(&last);
     }
 
     /// Removes queues that are not needed any more.
@@ -196,15 +196,15 @@ impl Server {
 
     /// On SIGTERM: records in progress get a moment to arrive. The others stay
     /// in their queues, and the next agent delivers them.
-    pub(crate) fn give_up(&mut self) {
+    pub(crate) fn shut_down(&mut self) {
         let deadline = Instant::now() + TERMINATED_BOUND;
-        self.hear();
+        self.receive_wakeups();
         self.close_doorbell();
         while self.look_ahead() && Instant::now() < deadline {
-            self.settle();
+            self.store_results();
         }
         self.groups.finish(deadline);
-        self.settle();
+        self.store_results();
         // Not to the very end: what sinks have not done by then stays in the
         // queues, and is not lost.
         while !self.groups.is_empty() && Instant::now() < deadline {
@@ -212,7 +212,7 @@ impl Server {
                 break;
             }
             self.drain_wakeup();
-            self.settle();
+            self.store_results();
         }
         self.close_ended();
         self.journals.finish(TERMINATED_BOUND);

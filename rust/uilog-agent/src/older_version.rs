@@ -53,9 +53,9 @@ pub(crate) fn lock_of(
 }
 
 /// Releases a lock, which may be this process's standard input as well.
-pub(crate) fn let_go(lock: &File) {
+pub(crate) fn unlock(lock: &File) {
     // If it cannot, the end of this process does.
-    let _ = living_file::let_go(lock, Holder::Maker);
+    let _ = living_file::unlock(lock, Holder::Maker);
 }
 
 impl OlderVersion {
@@ -86,6 +86,6 @@ impl OlderVersion {
 
     /// Lets another agent listen for them.
     pub(crate) fn leave(self) {
-        let_go(&self.lock);
+        unlock(&self.lock);
     }
 }

@@ -33,7 +33,7 @@ use uilog_channel::bound::Bound;
 use uilog_channel::bound::SEND_FLAGS;
 use uilog_channel::bound::leave_some_for_hg;
 use uilog_channel::frames::JobParts;
-use uilog_channel::frames::Sent;
+use uilog_channel::frames::LatestFrames;
 use uilog_channel::queue;
 use uilog_channel::queue::Origin;
 use uilog_channel::queue::Writer;
@@ -64,7 +64,7 @@ pub(super) struct Open {
     address: UnixAddr,
     /// Open so that paths can be short.
     _dir: Option<Bound<OwnDir>>,
-    sent: Sent,
+    sent: LatestFrames,
     pub(super) settings: Settings,
     /// An agent has learned this process's namespaces.
     has_shown: bool,
@@ -211,7 +211,7 @@ impl Open {
             place,
             address,
             _dir: is_long.then(|| Bound::new(dir)),
-            sent: Sent::default(),
+            sent: LatestFrames::default(),
             settings: *settings,
             has_shown: false,
         })
