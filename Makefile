@@ -33,7 +33,8 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated \
+  site clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -45,6 +46,7 @@ help:
 	@echo 'make soak       the same, and what takes minutes by itself'
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
+	@echo 'make site       the documentation as a web site: target/site/book'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
 	@echo 'make generated  completions/, docs/man/ and the dashboard of share/'
 	@echo 'make clean      remove what was built and installed'
@@ -218,6 +220,18 @@ generated:
 	$(UILOG) generate completions fish >completions/uilog.fish
 	$(UILOG) generate man docs/man
 	$(PYTHON) tests/tools/dashboard.py
+
+## The documentation as a web site
+
+MDBOOK := .cache/mdbook-0.5.4
+$(MDBOOK)/bin/mdbook:
+	cargo install --quiet --locked --root $(MDBOOK) \
+	  mdbook@$(MDBOOK:.cache/mdbook-%=%)
+
+site: $(MDBOOK)/bin/mdbook .venv/.stamp-tools
+	cd tests && ../.venv/bin/python -m tools.site assemble $(CURDIR)/target/site
+	$(MDBOOK)/bin/mdbook build target/site
+	cd tests && ../.venv/bin/python -m tools.site check $(CURDIR)/target/site/book
 
 ## Lint; `make -k lint` goes on after a failure
 
