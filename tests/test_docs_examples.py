@@ -8,6 +8,7 @@ commands of docs/questions.md print by rust/uilog-cli/tests/questions.rs.
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import re
@@ -617,3 +618,87 @@ def test_the_readmes_session_prints_what_it_shows(tmp_path: Path) -> None:
         assert [masked(line, tmp_path) for line in lines] == [
             masked(line, tmp_path) for line in shown
         ], command
+
+
+## Examples that need no other program than Unix has
+
+
+def example_with(page: str, text: str) -> str:
+    [found] = [
+        example.text
+        for example in blocks("sh")
+        if example.page == page and text in example.text
+    ]
+    return found
+
+
+def bash(script: str, cwd: Path, **variables: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        check=False,
+        cwd=cwd,
+        env=home_environ(cwd, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0 and not done.stderr, done
+    return done.stdout
+
+
+# The numbers of one sink's records in two streams; 12 and 13 are missing, and
+# one record has come twice.
+NUMBERS = [("aa", 11), ("aa", 14), ("bb", 1), ("aa", 15), ("aa", 14)]
+
+
+def test_the_example_counts_what_is_missing_in_files(tmp_path: Path) -> None:
+    for name, numbers in (("", NUMBERS[:3]), ("-2", NUMBERS[3:])):
+        lines = [
+            {"sink": {"name": "audit", "stream": stream, "number": number}}
+            for stream, number in numbers
+        ]
+        (tmp_path / f"audit{name}.jsonl").write_text(
+            "".join(
+                json.dumps(line, separators=(",", ":")) + "\n" for line in lines
+            )
+        )
+    printed = bash(example_with("docs/fleet.md", "audit*.jsonl"), tmp_path)
+    assert sorted(printed.splitlines()) == ["audit aa 2", "audit bb 0"]
+
+
+def test_the_example_counts_what_is_missing_in_syslog(tmp_path: Path) -> None:
+    (tmp_path / "hg.log").write_text(
+        "".join(
+            f'<12>1 - - hg 1 x [hg@32473 sink.name="daemon" '
+            f'sink.stream="{stream}" sink.number="{number}"] x\n'
+            for stream, number in NUMBERS
+        )
+    )
+    printed = bash(example_with("docs/fleet.md", "hg.log*"), tmp_path)
+    assert sorted(printed.splitlines()) == ["daemon aa 2", "daemon bb 0"]
+
+
+def test_the_example_switches_uilog_off(tmp_path: Path) -> None:
+    script = example_with("docs/fleet.md", ".uilog-off")
+    bash(script.replace("/etc/mercurial/hgrc.d", str(tmp_path)), tmp_path)
+    done = subprocess.run(
+        [UILOG, "config", "uilog.enabled"],
+        check=False,
+        cwd=tmp_path,
+        env=home_environ(tmp_path, HGRCPATH=str(tmp_path / "zz-uilog-off.rc")),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "no", done
+
+
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="there is no openssl"
+)
+def test_the_example_makes_a_users_hash(tmp_path: Path) -> None:
+    key = "0123456789abcdef"
+    script = example_with("docs/privacy.md", "openssl dgst")
+    printed = bash(script, tmp_path, KEY=key)
+    digest = hmac.new(key.encode(), b"alice", "sha256").hexdigest()
+    assert printed.split()[-1] == digest
