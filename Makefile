@@ -33,7 +33,8 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated \
+  site audit msrv clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -45,6 +46,9 @@ help:
 	@echo 'make soak       the same, and what takes minutes by itself'
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
+	@echo 'make site       the documentation as a web site: target/site/book'
+	@echo 'make audit      licences, sources and known vulnerabilities of dependencies'
+	@echo 'make msrv       compile with the oldest Rust that is supported'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
 	@echo 'make generated  completions/, docs/man/ and the dashboard of share/'
 	@echo 'make clean      remove what was built and installed'
@@ -218,6 +222,44 @@ generated:
 	$(UILOG) generate completions fish >completions/uilog.fish
 	$(UILOG) generate man docs/man
 	$(PYTHON) tests/tools/dashboard.py
+
+## The documentation as a web site
+
+MDBOOK := .cache/mdbook-0.5.4
+$(MDBOOK)/bin/mdbook:
+	cargo install --quiet --locked --root $(MDBOOK) \
+	  mdbook@$(MDBOOK:.cache/mdbook-%=%)
+
+site: $(MDBOOK)/bin/mdbook .venv/.stamp-tools
+	cd tests && ../.venv/bin/python -m tools.site assemble $(CURDIR)/target/site
+	$(MDBOOK)/bin/mdbook build target/site
+	cd tests && ../.venv/bin/python -m tools.site check $(CURDIR)/target/site/book
+
+## Dependencies
+
+DENY := .cache/cargo-deny-0.20.2
+$(DENY)/bin/cargo-deny:
+	cargo install --quiet --locked --root $(DENY) \
+	  cargo-deny@$(DENY:.cache/cargo-deny-%=%)
+
+# deny.toml has what is allowed, and why. An audit that could not look for known
+# vulnerabilities has failed, and not passed.
+audit: $(DENY)/bin/cargo-deny
+	$(DENY)/bin/cargo-deny --locked check licenses bans sources
+	@if $(DENY)/bin/cargo-deny --locked fetch db; then set -x; \
+	  $(DENY)/bin/cargo-deny --locked check --disable-fetch advisories; \
+	else \
+	  echo 'NOT CHECKED: known vulnerabilities, because the database' \
+	    'https://github.com/rustsec/advisory-db cannot be fetched'; exit 1; fi
+
+# The version is that of Cargo.toml; rustup installs it.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv:
+	@if cargo +$(MSRV) --version >/dev/null 2>&1; then set -x; \
+	  cargo +$(MSRV) check --workspace --all-targets --locked \
+	    --target-dir target/msrv; \
+	else echo 'LEFT OUT: Rust $(MSRV) because it is not installed' \
+	  '(rustup toolchain install $(MSRV) --profile minimal)'; fi
 
 ## Lint; `make -k lint` goes on after a failure
 
