@@ -84,7 +84,7 @@ def test_administrator_installs_and_uninstalls(dist: Dist, root: Root) -> None:
     assert_works(root)
     assert root.files() > before
     succeed(root, "pip3 uninstall --yes uilog", **BESIDE_APT)
-    assert left_behind(root, before) == set()
+    assert_left_behind(root, before, set())
     (root.home / ".hgrc").unlink()
     assert succeed(root, "hg version -q", USER).startswith("Mercurial")
 
@@ -103,7 +103,7 @@ def test_user_installs_and_uninstalls(dist: Dist, root: Root) -> None:
         for it in (root.home / ".local").rglob("*uilog*")
         if ".local/state" not in str(it)
     }
-    assert left == set()
+    assert left == set(), left
 
 
 @only(TOO_OLD)
@@ -144,10 +144,11 @@ def test_old_system_with_a_newer_mercurial(dist: Dist, root: Root) -> None:
     assert_works(root)
 
 
-def left_behind(root: Root, before: set[str]) -> set[str]:
-    """What is there that was not; of directories, only ours."""
-    return {
+def assert_left_behind(root: Root, before: set[str], wanted: set[str]) -> None:
+    """Nothing else is there that was not before; of directories, only ours."""
+    left = {
         it
         for it in root.files() - before
         if "uilog" in it or not (root.path / it).is_dir()
     }
+    assert left == wanted, left
