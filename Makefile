@@ -33,8 +33,8 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo demo-fleet test test-all soak bench fuzz generated \
-  site audit msrv clean distclean FORCE
+.PHONY: help venv venvs demo demo-fleet dist test test-all test-dist soak bench \
+  fuzz generated site audit msrv clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -44,6 +44,8 @@ help:
 	@echo 'make test       each point once; ARGS="--help" shows how to select'
 	@echo 'make test-all   each point under each Mercurial; before a release'
 	@echo 'make soak       the same, and what takes minutes by itself'
+	@echo 'make dist       dist/: source, wheel and Debian package for users'
+	@echo 'make test-dist  install these in bare Debian systems; needs root'
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make site       the documentation as a web site: target/site/book'
@@ -91,6 +93,11 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 	    DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -q -y --no-install-recommends chromium; } || \
 	  echo 'LEFT OUT: the browser because there is no chromium'
+	touch $@
+
+# What `make dist` and `make test-dist` need: a linker for earlier C libraries.
+.venv/.stamp-dist: $(REQUIREMENTS)/dist.txt | .venv/.stamp-tools
+	$(PIP) install -r $<
 	touch $@
 
 # One Mercurial as a wheel: downloaded where there is one for this platform,
@@ -152,6 +159,12 @@ INSTALL_WHEEL = $(PIP) --python $(@D)/bin/python install \
 	$(INSTALL_WHEEL)
 	touch $@
 
+## What users install. cargo's work is kept in target/dist; setuptools has a
+## directory of its own
+
+dist: .venv/.stamp-dist
+	nice .venv/bin/python release/dist.py
+
 ## Mercurial's sources: their test runner, their tests, chg
 
 # pip asks the sources for their metadata, which takes seconds and needs the
@@ -191,6 +204,10 @@ test-all: .venv/.stamp-clickhouse .venv/.stamp-browser test
 
 soak: ARGS += --tier soak
 soak: .venv/.stamp-clickhouse .venv/.stamp-browser test
+
+# Bare systems of Debian 11, 12 and 13, which stay in .cache/dist-roots.
+test-dist: dist
+	.venv/bin/python tests/dist/run.py $(ARGS)
 
 bench: venv .venv/.stamp-collector
 	.venv/bin/python bench/run.py $(ARGS)
@@ -293,6 +310,8 @@ lint-types: .venv/.stamp-tools
 	@ln -s ../../../hgext/uilog .cache/typing/hgext3rd/uilog
 	$(MYPY) -p hgext3rd.uilog
 	$(MYPY) $(wildcard tests/*.py tests/tools/*.py)
+	$(MYPY) $(wildcard release/*.py)
+	$(MYPY) $(wildcard tests/dist/*.py)
 	$(if $(BENCH_PY),$(MYPY) $(BENCH_PY))
 
 # Compares the stub with the module that is installed.
@@ -300,12 +319,13 @@ lint-stubs: venv
 	MYPYPATH= .venv/bin/stubtest --mypy-config-file pyproject.toml \
 	  hgext3rd.uilog._native
 
-MYPY := MYPYPATH=.cache/typing .venv/bin/mypy
+MYPY := MYPYPATH=.cache/typing:tests/helpers:release:tests/dist .venv/bin/mypy
 BENCH_PY := $(wildcard bench/*.py)
 
 lint-shell:
 	@if command -v shellcheck >/dev/null; then set -x; \
-	  shellcheck .ci/run $(wildcard tests/*.sh tests/*/*.sh bench/*.sh); \
+	  shellcheck .ci/run release/cargo-for-wheel release/debian/postinst \
+	    release/debian/prerm $(wildcard tests/*.sh tests/*/*.sh bench/*.sh); \
 	else echo 'LEFT OUT: shellcheck because it is not installed'; fi
 
 lint-version:
