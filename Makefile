@@ -206,15 +206,20 @@ ROOT_3.14 = forky $(call DEBIAN,forky)
 	@echo 'Python $*: making a root with it'
 	rm -rf $(@D)
 	mmdebstrap --quiet --mode=root \
-	  --variant=minbase --include=python$* \
+	  --variant=essential --include=python$* \
+	  --aptopt='Acquire::Check-Valid-Until "false"' \
+	  --dpkgopt=force-unsafe-io \
 	  --dpkgopt='path-exclude=/usr/share/man/*' \
 	  --dpkgopt='path-exclude=/usr/share/doc/*' \
 	  --dpkgopt='path-exclude=/usr/share/locale/*' \
 	  $(firstword $(ROOT_$*)) $(@D) $(wordlist 2,99,$(ROOT_$*))
+	echo '127.0.0.1 localhost' >$(@D)/etc/hosts
 	touch $@
 
-# pip of .venv runs there from its files: a root has none. It installs with the
-# Python that a virtual environment of the root has.
+# pip of .venv runs there from its files: a root has none. It needs distutils,
+# which Debian's Python 3.9 lacks and setuptools has. It installs with the Python
+# of a virtual environment of the root.
+PIP_IN_ROOT := import runpy, setuptools; runpy.run_module("pip", run_name="__main__")
 define in_root_venv
 .venvs/%-py$(1)/.stamp: .cache/root-$(1)/.stamp .cache/wheel-test/.stamp
 	rm -rf $$(@D) .cache/hg-$$*-py$(1)
@@ -223,9 +228,10 @@ define in_root_venv
 	  --implementation cp --dest .cache/hg-$$*-py$(1) mercurial==$$*
 	sh tests/helpers/in_root.sh $$(<D) \
 	  python$(1) -m venv --without-pip $$(CURDIR)/$$(@D)
-	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$$$$(echo $$(CURDIR)/.venv/lib/python*/site-packages)" \
+	PYTHONDONTWRITEBYTECODE=1 \
+	  PYTHONPATH="$$$$(echo $$(CURDIR)/.venv/lib/python*/site-packages)" \
 	  sh tests/helpers/in_root.sh $$(<D) \
-	  $$(CURDIR)/$$(@D)/bin/python -m pip --quiet --no-cache-dir \
+	  $$(CURDIR)/$$(@D)/bin/python -c '$$(PIP_IN_ROOT)' --quiet --no-cache-dir \
 	  install --no-deps --no-index --no-compile \
 	  .cache/hg-$$*-py$(1)/*.whl .cache/wheel-test/*.whl
 	touch $$@

@@ -322,5 +322,6 @@ def missing_for(version: str, venv: Path | None = None) -> str | None:
         CACHE / f"mercurial-{version}" / "tests" / "run-tests.py",
     ):
         if not path.exists():
-            return f"{path.relative_to(ROOT)} is missing: use `make test`"
+            make = "make test" if venv is None else "make test-versions"
+            return f"{path.relative_to(ROOT)} is missing: use `{make}`"
     return None

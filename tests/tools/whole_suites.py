@@ -46,9 +46,8 @@ UILOG = "uilog"
 
 # What Mercurial and its extensions log, wherever that is written in one piece.
 LOGGED = re.compile(rb"\.log\(\s*b['\"]([a-z][\w-]*)['\"]\s*,")
-# What uilog adds.
+# What uilog adds, without commandlost, for which no script runs.
 ADDED_EVENTS = (
-    "commandlost",
     "hookrefused",
     "lockbroken",
     "lockwait",
