@@ -96,6 +96,8 @@ def printed(text: str | None = None, **more: object) -> Printed:
 
 AS_EXPECTED = printed()
 OTHER = printed("a\nuilog\nb\n")
+HANGING = printed(problem=whole_suites.TIMED_OUT)
+CRASHED = printed(problem="ended by signal 9")
 EXPLAINED = {"test-x.t": {"reason": "it is listed", "lines": ["uilog"]}}
 TOO_NARROW = {"test-x.t": {"reason": "it is listed", "lines": ["ui"]}}
 
@@ -125,14 +127,9 @@ TOO_NARROW = {"test-x.t": {"reason": "it is listed", "lines": ["ui"]}}
             "skipped",
             True,
         ),
-        (AS_EXPECTED, printed(problem="hangs"), {}, "differs", False),
-        (
-            printed(problem="hangs"),
-            printed(problem="hangs"),
-            {},
-            "hangs",
-            True,
-        ),
+        (AS_EXPECTED, HANGING, {}, "differs", False),
+        (HANGING, HANGING, {}, "hangs", True),
+        (CRASHED, CRASHED, {}, "unknown", False),
     ],
 )
 def test_the_report_sees_what_differs_and_why(

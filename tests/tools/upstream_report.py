@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.common import TESTS
-from tools.whole_suites import Both, Printed, Runner, totals
+from tools.whole_suites import (
+    LEFT_PROCESSES,
+    TIMED_OUT,
+    Both,
+    Printed,
+    Runner,
+    totals,
+)
 
 EXPLAINED = TESTS / "upstream-explained.json"
 
@@ -54,8 +61,9 @@ def changed(both: Both, test: Path) -> Iterator[str]:
     expected = test.read_text("utf-8", "replace")
     stock, uilog = both.stock, both.uilog
     for name in sorted(stock.unexpected.keys() | uilog.unexpected.keys()):
+        usual = "" if name == LEFT_PROCESSES else expected
         before, after = (
-            printed.unexpected.get(name, expected).splitlines()
+            printed.unexpected.get(name, usual).splitlines()
             for printed in (stock, uilog)
         )
         yield from difflib.unified_diff(
@@ -119,7 +127,8 @@ class Report:
             return "differs"
         self.unneeded += [f"{name}: {it.reason}" for it in known]
         if both.uilog.problem is not None:
-            return "hangs"
+            hangs = both.uilog.problem == TIMED_OUT
+            return "hangs" if hangs else "unknown"
         if both.uilog.unexpected:
             return "fails alike"
         return "skipped" if is_skipped(both.uilog) else "same"
@@ -132,6 +141,7 @@ class Report:
         ran = len(self.groups["same"])
         return not (
             self.groups["differs"]
+            or self.groups["unknown"]
             or self.groups["unstable"]
             or self.unneeded
             or (ran > 10 and not scripts)
@@ -153,6 +163,9 @@ class Report:
             for name in self.groups[group]:
                 print(f"FAILED: {name} {TITLES[group]}")
                 print("\n".join(self.diffs[name]))
+        for name in self.groups["unknown"]:
+            problem = self.done[name].uilog.problem
+            print(f"FAILED: {name}, without uilog and with it: {problem}")
         for text in self.unneeded:
             print(f"FAILED: this explanation is not needed: {text}")
         count = totals(self.done)
@@ -178,5 +191,6 @@ TITLES = {
     "explained": "print something else with uilog, and it is explained",
     "unstable": "print something else each time, without uilog, too",
     "differs": "print something else with uilog, and it is NOT explained",
+    "unknown": "end in a way that run-tests.py does not explain, FAILED",
     "left": "are left",
 }

@@ -57,6 +57,10 @@ ADDED_EVENTS = (
     "wirerequest",
 )
 
+# In place of a test's name: what it has left running.
+LEFT_PROCESSES = "processes"
+TIMED_OUT = "not at its end within its time limit"
+
 # Options without a meaning for one foreign file.
 RUN_OPTIONS = Options(frozenset(), (MAIN_HG,), None, Tier.SOAK, False)
 
@@ -248,10 +252,12 @@ class Runner:
         if ran is None or done.timed_out:
             problem = done.describe()
         elif re.search(r"^Failed \S+: timed out$", done.output, re.MULTILINE):
-            problem = "not at its end within its time limit"
+            problem = TIMED_OUT
         elif ran.failed != len(unexpected):
             problem = f"{ran.failed} failed, {len(unexpected)} have an output"
         left = [text for text in result.said if "STILL RUNNING" in text]
+        if left:
+            unexpected[LEFT_PROCESSES] = "\n".join(sorted(map(clean, left)))
         return Printed(
             self.keys[name],
             {
@@ -261,8 +267,7 @@ class Runner:
                 if problem is None
             },
             {} if ran is None else dict(sorted(ran.skipped.items())),
-            "; ".join([*([problem] if problem else []), *map(clean, left)])
-            or None,
+            problem,
             dict(sorted(events.items())),
         )
 
