@@ -14,13 +14,26 @@ PYTHON ?= python3
 HG := 7.2.4
 OTHER_HGS := 6.3.3 6.9.5 7.0.3
 
-# Mercurial 6.3.3 reaches into C structures that Python 3.12 has hidden.
-ifneq ($(filter 6.3.3,$(OTHER_HGS)),)
+# The last of each other minor version: `make test-versions` runs the contract.
+CONTRACT_HGS := 6.4.5 6.5.3 6.6.3 6.7.4 6.8.2 7.1.2
+
+# Those that reach into C structures that Python 3.12 has hidden.
+WITHOUT_3_12 := 6.3.3
 ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info < (3, 12))'),True)
-OTHER_HGS := $(filter-out 6.3.3,$(OTHER_HGS))
-$(warning LEFT OUT: Mercurial 6.3.3 because it does not build for this Python)
+$(foreach v,$(filter $(WITHOUT_3_12),$(OTHER_HGS) $(CONTRACT_HGS)),\
+  $(warning LEFT OUT: Mercurial $v because it does not build for this Python))
+OTHER_HGS := $(filter-out $(WITHOUT_3_12),$(OTHER_HGS))
+CONTRACT_HGS := $(filter-out $(WITHOUT_3_12),$(CONTRACT_HGS))
 endif
-endif
+
+# Other Pythons, with the distribution that each comes from and the Mercurials
+# that have a wheel for it.
+PYTHONS := 3.9 3.10 3.12 3.13 3.14
+HGS_3.9 := 6.9.5 $(HG)
+HGS_3.10 := 6.9.5 $(HG)
+HGS_3.12 := 6.9.5 $(HG)
+HGS_3.13 := 6.9.5 $(HG)
+HGS_3.14 := $(HG)
 
 ALL_HGS := $(OTHER_HGS) $(HG)
 REQUIREMENTS := tests/requirements
@@ -33,8 +46,8 @@ PIP := .venv/bin/python -m pip --quiet
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help venv venvs demo demo-fleet dist test test-all test-dist soak bench \
-  fuzz generated site audit msrv clean distclean FORCE
+.PHONY: help venv venvs versions demo demo-fleet dist test test-all test-versions \
+  test-dist soak upstream bench fuzz generated site audit msrv clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -43,7 +56,10 @@ help:
 	@echo 'make demo-fleet show how it feeds a collector'
 	@echo 'make test       each point once; ARGS="--help" shows how to select'
 	@echo 'make test-all   each point under each Mercurial; before a release'
-	@echo 'make soak       the same, and what takes minutes by itself'
+	@echo 'make test-versions  the contract alone, with each Mercurial and Python'
+	@echo 'make soak       as test-all, and what takes minutes by itself'
+	@echo 'make upstream   all tests of Mercurial and evolve with uilog and without,'
+	@echo '                for hours, in parts: ARGS="--minutes 60"'
 	@echo 'make dist       dist/: source, wheel and Debian package for users'
 	@echo 'make test-dist  install these in bare Debian systems; needs root'
 	@echo 'make bench      compare the cost with that of stock hg'
@@ -120,6 +136,16 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 	  --no-deps --no-index $(<D)/*.whl
 	touch $@
 
+# One with all that foreign tests need: for `make upstream`.
+.venvs/upstream/.stamp-hg: .cache/hg-$(HG)/.stamp $(REQUIREMENTS)/upstream.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PIP) --python $(@D)/bin/python install \
+	  --no-deps --no-index $(<D)/*.whl
+	$(PIP) --python $(@D)/bin/python install --no-deps \
+	  -r $(REQUIREMENTS)/upstream.txt
+	touch $@
+
 ## Our wheel: one for users, and one for tests, which is built faster and of what
 ## cargo builds for its tests anyway
 
@@ -165,6 +191,77 @@ INSTALL_WHEEL = $(PIP) --python $(@D)/bin/python install \
 dist: .venv/.stamp-dist
 	nice .venv/bin/python release/dist.py
 
+## Other Pythons: each in a root with its distribution, which only root can make.
+## What is installed there, is below .venvs; the tree has the same name in the
+## root (tests/helpers/in_root.sh).
+
+# Ubuntu's keys, which Debian does not have as a package.
+UBUNTU_KEYRING := ubuntu-keyring_2023.11.28.1_all.deb
+UBUNTU_KEYRING_SHA256 := \
+  36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8
+.cache/ubuntu-keyring.gpg:
+	curl -sSf -o $@.deb http://archive.ubuntu.com/ubuntu/pool/main/u/\
+	ubuntu-keyring/$(UBUNTU_KEYRING)
+	echo '$(UBUNTU_KEYRING_SHA256)  $@.deb' | sha256sum --check --quiet
+	dpkg-deb --fsys-tarfile $@.deb | \
+	  tar -xO ./usr/share/keyrings/ubuntu-archive-keyring.gpg >$@
+	rm $@.deb
+
+DEBIAN = "deb http://deb.debian.org/debian $(1) main"
+UBUNTU = "deb [signed-by=$(CURDIR)/.cache/ubuntu-keyring.gpg] \
+  http://archive.ubuntu.com/ubuntu $(1) main"
+# 3.9 with the C library of Debian 12: ours is built for that or a newer one.
+ROOT_3.9 = bookworm $(call DEBIAN,bookworm) $(call DEBIAN,bullseye)
+ROOT_3.10 = jammy $(call UBUNTU,jammy)
+ROOT_3.12 = noble $(call UBUNTU,noble)
+ROOT_3.13 = trixie $(call DEBIAN,trixie)
+ROOT_3.14 = forky $(call DEBIAN,forky)
+
+.cache/root-3.10/.stamp .cache/root-3.12/.stamp: .cache/ubuntu-keyring.gpg
+.cache/root-%/.stamp:
+	@echo 'Python $*: making a root with it'
+	rm -rf $(@D)
+	@mmdebstrap --quiet --mode=root \
+	  --variant=essential --include=python$* \
+	  --aptopt='Acquire::Check-Valid-Until "false"' \
+	  --dpkgopt=force-unsafe-io \
+	  --dpkgopt='path-exclude=/usr/share/man/*' \
+	  --dpkgopt='path-exclude=/usr/share/doc/*' \
+	  --dpkgopt='path-exclude=/usr/share/locale/*' \
+	  $(firstword $(ROOT_$*)) $(@D) $(wordlist 2,99,$(ROOT_$*)) && \
+	  echo '127.0.0.1 localhost' >$(@D)/etc/hosts && touch $@ || \
+	  echo 'LEFT OUT: Python $* because its root cannot be made here'
+
+# pip of .venv runs there from its files: a root has none. It needs distutils,
+# which Debian's Python 3.9 lacks and setuptools has. It installs with the Python
+# of a virtual environment of the root.
+PIP_IN_ROOT := import runpy, setuptools; runpy.run_module("pip", run_name="__main__")
+define in_root_venv
+.venvs/%-py$(1)/.stamp: .cache/root-$(1)/.stamp .cache/wheel-test/.stamp
+	rm -rf $$(@D) .cache/hg-$$*-py$(1)
+	test -e $$< || exit 0; set -e; \
+	$$(PIP) download --no-deps --only-binary :all: --python-version $(1) \
+	  --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \
+	  --implementation cp --dest .cache/hg-$$*-py$(1) mercurial==$$*; \
+	sh tests/helpers/in_root.sh $$(<D) \
+	  python$(1) -m venv --without-pip $$(CURDIR)/$$(@D); \
+	PYTHONDONTWRITEBYTECODE=1 \
+	  PYTHONPATH="$$$$(echo $$(CURDIR)/.venv/lib/python*/site-packages)" \
+	  sh tests/helpers/in_root.sh $$(<D) \
+	  $$(CURDIR)/$$(@D)/bin/python -W ignore -c '$$(PIP_IN_ROOT)' \
+	  --quiet --no-cache-dir install --no-deps --no-index --no-compile \
+	  .cache/hg-$$*-py$(1)/*.whl .cache/wheel-test/*.whl; \
+	touch $$@
+endef
+$(foreach p,$(PYTHONS),$(eval $(call in_root_venv,$p)))
+
+versions: $(CONTRACT_HGS:%=.venvs/%/.stamp-uilog)
+versions: $(CONTRACT_HGS:%=.cache/mercurial-%/.stamp)
+# Who is not root, or has no mmdebstrap, has no roots; the test driver says so.
+ifeq ($(shell id -u) $(if $(shell command -v mmdebstrap),yes),0 yes)
+versions: $(foreach p,$(PYTHONS),$(HGS_$p:%=.venvs/%-py$p/.stamp))
+endif
+
 ## Mercurial's sources: their test runner, their tests, chg
 
 # pip asks the sources for their metadata, which takes seconds and needs the
@@ -176,6 +273,17 @@ dist: .venv/.stamp-dist
 	  --dest .cache/sdist-$* -r $<
 	tar -xzf .cache/sdist-$*/mercurial-$*.tar.gz -C .cache
 	rm -rf .cache/sdist-$*
+	touch $@
+
+.cache/evolve/.stamp: $(REQUIREMENTS)/upstream.txt | .venv/.stamp-tools
+	@echo 'evolve: fetching its sources'
+	rm -rf $(@D) .cache/sdist-evolve
+	$(PIP) download --no-deps --no-build-isolation --no-binary hg-evolve \
+	  --dest .cache/sdist-evolve $$(grep hg-evolve $<)
+	mkdir -p $(@D)
+	tar -xzf .cache/sdist-evolve/hg_evolve-*.tar.gz -C $(@D) \
+	  --strip-components=1
+	rm -rf .cache/sdist-evolve
 	touch $@
 
 # Without a C compiler there is no chg; the test driver says so then.
@@ -200,10 +308,19 @@ test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
 test-all: ARGS += --tier all
-test-all: .venv/.stamp-clickhouse .venv/.stamp-browser test
+test-all: versions .venv/.stamp-clickhouse .venv/.stamp-browser test
+
+# The contract with each minor Mercurial and each Python; test-all runs it too.
+test-versions: versions
+	.venv/bin/python tests/run.py --tier all --only versions $(ARGS)
 
 soak: ARGS += --tier soak
-soak: .venv/.stamp-clickhouse .venv/.stamp-browser test
+soak: versions .venv/.stamp-clickhouse .venv/.stamp-browser test
+
+# Results stay in .cache/upstream, so this may be ended at any time.
+upstream: .venvs/upstream/.stamp-uilog .cache/mercurial-$(HG)/.stamp
+upstream: .cache/evolve/.stamp
+	.venv/bin/python tests/run_upstream.py $(ARGS)
 
 # Bare systems of Debian 11, 12 and 13, which stay in .cache/dist-roots.
 test-dist: dist
@@ -229,8 +346,9 @@ fuzz:
 	  '(or no nightly Rust)'; fi
 
 # What shells and man are told of the arguments is in the tree, and so is the
-# dashboard of the queries; tests compare (rust/uilog-cli/tests/generated.rs,
-# tests/test_clickhouse.py).
+# dashboard of the queries, and so are tables of docs/compatibility.md; tests
+# compare (rust/uilog-cli/tests/generated.rs, tests/test_clickhouse.py,
+# tests/test_compatibility.py).
 UILOG := cargo run --quiet --locked --package uilog-cli --
 generated:
 	rm -f completions/* docs/man/*
@@ -239,6 +357,7 @@ generated:
 	$(UILOG) generate completions fish >completions/uilog.fish
 	$(UILOG) generate man docs/man
 	$(PYTHON) tests/tools/dashboard.py
+	PYTHONPATH=tests $(PYTHON) -m tools.compatibility
 
 ## The documentation as a web site
 
@@ -340,4 +459,5 @@ distclean: clean
 	rm -rf .cache target
 
 # Intermediate files of the pattern rules are the point of them.
-.PRECIOUS: .cache/hg-%/.stamp .cache/mercurial-%/.stamp .venvs/%/.stamp-hg
+.PRECIOUS: .cache/hg-%/.stamp .cache/mercurial-%/.stamp .venvs/%/.stamp-hg \
+  .cache/root-%/.stamp
