@@ -4,6 +4,8 @@
  *
  *   floor first DIRECTORY              hg's side; prints microseconds, then one
  *                                      line for each part
+ *   floor all DIRECTORY                the same, with the calls by which uilog
+ *                                      makes sure of what it finds
  *   floor serve DIRECTORY PORT FILE    the agent's; ends with its input
  *
  * Must not know uilog: no queue of frames, no redaction, no OTLP. A request is a
@@ -17,6 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -57,7 +62,23 @@ static int hold(int file, short begin) {
   return fcntl(file, F_OFD_SETLK, &lock);
 }
 
-static int first(const char *directory) {
+/* Whether this process is confined. */
+static void look_at_limits(void) {
+  struct rlimit limit;
+  syscall(SYS_geteuid);
+  getrlimit(RLIMIT_CPU, &limit);
+  getrlimit(RLIMIT_FSIZE, &limit);
+  prctl(PR_GET_SECCOMP);
+}
+
+/* Whether these are still the files that were opened. */
+static void look_at(int one, int two) {
+  struct stat status;
+  check(fstat(one, &status), "fstat");
+  check(fstat(two, &status), "fstat");
+}
+
+static int first(const char *directory, int is_all) {
   const char *namespaces[] = {"user", "mnt", "pid", "net"};
   struct sockaddr_un address = address_in(directory);
   char name[32], new[40], link[64];
@@ -68,6 +89,8 @@ static int first(const char *directory) {
   snprintf(new, sizeof new, ".new-%s", name);
 
   times[0] = now();
+  if (is_all)
+    look_at_limits();
   int proc = open("/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
   for (int at = 0; at < 4; at++)
     check(readlinkat(proc, namespaces[at], link, sizeof link), "readlinkat");
@@ -76,10 +99,19 @@ static int first(const char *directory) {
   int dir = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   check(fstatfs(dir, &system), "fstatfs");
   check(fstat(dir, &status), "fstat");
+  if (is_all) {
+    /* That of uilog within the user's. */
+    int parent = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    check(fstat(parent, &status), "fstat");
+    close(parent);
+    check(getrandom(page, 16, 0), "getrandom");
+  }
   times[2] = now();
   int sum = openat(dir, "reserved", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
                    0600);
   check(fstat(sum, &status), "fstat");
+  if (is_all)
+    check(fstatfs(sum, &system), "fstatfs");
   check(write(sum, "", 1), "write");
   close(sum);
   times[3] = now();
@@ -87,7 +119,18 @@ static int first(const char *directory) {
   check(hold(queue, 0), "lock");
   check(pwrite(queue, page, PAGE, 0), "pwrite");
   check(renameat2(dir, new, dir, name, RENAME_NOREPLACE), "rename");
+  if (is_all) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (int times = 0; times < 3; times++)
+      look_at(queue, dir);
+  }
   times[4] = now();
+  if (is_all) {
+    char here[PAGE];
+    check(fstat(queue, &status), "fstat");
+    check(syscall(SYS_getcwd, here, sizeof here), "getcwd");
+  }
   check(pwrite(queue, page, RECORD, PAGE), "pwrite");
   check(pwrite(queue, page, WORDS, WORDS), "pwrite");
   times[5] = now();
@@ -211,9 +254,11 @@ static int serve(const char *directory, int port, const char *path) {
 
 int main(int count, char **words) {
   if (count == 3 && !strcmp(words[1], "first"))
-    return first(words[2]);
+    return first(words[2], 0);
+  if (count == 3 && !strcmp(words[1], "all"))
+    return first(words[2], 1);
   if (count == 5 && !strcmp(words[1], "serve"))
     return serve(words[2], atoi(words[3]), words[4]);
-  fputs("usage: floor first DIRECTORY | serve DIRECTORY PORT FILE\n", stderr);
+  fputs("usage: floor first|all DIRECTORY | serve DIRECTORY PORT FILE\n", stderr);
   return 2;
 }

@@ -14,6 +14,8 @@ from lab import HG, MARK, NONE, OURS, STOCK, Lab, in_turn
 COMMANDS = ([b"id"], [b"log", b"-l1"])
 # To tell the extension's own cost from that of logging.
 LOADED = "uilog, no scripts"
+# What hg itself does for one more extension and its command.
+EMPTY = "an empty extension with a command"
 # What the scripts themselves take from a command: they run beside it, and
 # nobody's hg has started them.
 BESIDE = "no logging, the scripts beside it"
@@ -34,7 +36,7 @@ def run(lab: Lab) -> Report:
     )
     rounds = lab.pick(12, 4)
     commands = lab.pick(20, 10)
-    who = (NONE, LOADED, BESIDE, OURS, STOCK)
+    who = (NONE, EMPTY, LOADED, BESIDE, OURS, STOCK)
     times: dict[str, list[float]] = {name: [] for name in who}
     worst = dict.fromkeys(who, 0)
     last = dict.fromkeys(who, 0)
@@ -145,6 +147,9 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     hglib.HGPATH = str(HG)
     if who == LOADED:
         hgrc = lab.hgrc(OURS)
+    elif who == EMPTY:
+        line = _extension_with_command(lab)
+        hgrc = lab.configuration(line, who, "logtoprocess", {})
     elif who == BESIDE:
         hgrc = lab.hgrc(NONE)
     else:
@@ -164,6 +169,19 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     server.rawcommand([b"log", b"-l1"])
     time.sleep(0.5)
     return server
+
+
+def _extension_with_command(lab: Lab) -> str:
+    """the line that enables an extension in which nothing else is"""
+    extension = lab.directory / "command.py"
+    extension.write_text(
+        "from mercurial import registrar\n"
+        "cmdtable = {}\n"
+        "@registrar.command(cmdtable)(b'debugnothing')\n"
+        "def nothing(ui):\n"
+        "    'nothing'\n"
+    )
+    return f"command = {extension}"
 
 
 def _scripts(lab: Lab) -> list[int]:

@@ -252,6 +252,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.machinery
 import os
 import sys
 import types
@@ -405,6 +406,25 @@ def isset(variable):
         return variable in os.environ
 
 
+def _issilent(ui):
+    """whether neither the environment nor a ui's configuration is about uilog
+
+    Each command of a server asks it three times, so it looks at once where
+    ui.hasconfig and ui.configitems do.
+    """
+    # hg: the configuration that is trusted
+    config = ui._tcfg
+    variables = os.environ._data  # type: ignore[attr-defined]
+    return not (
+        b'uilog' in config
+        or STOCK in config
+        or ui.debugflag
+        # The names of both variables.
+        or b'UILOG' in variables
+        or b'UILOG_RUN' in variables
+    )
+
+
 def _fail(ui, err):
     """continue without uilog, which cannot be loaded"""
     global _failure
@@ -513,6 +533,13 @@ def _tracksnothing(event):
 
 
 def uipopulate(ui):
+    try:
+        if _failure is None and not _isoff and _issilent(ui):
+            _beidle(ui)
+            return
+    except AttributeError:
+        # Another version of hg keeps its configuration elsewhere.
+        pass
     if cause(ui) is not None:
         # The ui may be a copy of one with uilog enabled.
         ui._loggers.pop(LOGGER, None)
@@ -521,11 +548,9 @@ def uipopulate(ui):
 
 
 def _populate(ui):
-    if not iswanted(ui):
-        before = ui.getlogger(LOGGER)
-        root = before.root if before is not None else None
-        ui.setlogger(LOGGER, _idlelogger(root))
-        ui._loggers.pop(STOCK, None)
+    items, scripts = ui.configitems(b'uilog'), ui.configitems(STOCK)
+    if not (items or scripts or ui.debugflag or isset(RUN_VARIABLE)):
+        _beidle(ui)
         return
     events = loaded('events')
     if events is None:
@@ -537,7 +562,19 @@ def _populate(ui):
             return
     if ui.debugflag:
         loadparts()
-    events.populate(ui)
+    events.populate(ui, items, scripts)
+
+
+def _beidle(ui):
+    """give a ui the logger that logs nothing"""
+    loggers = ui._loggers
+    before = loggers.get(LOGGER)
+    # That of the ui that this one is a copy of will do.
+    if type(before) is not types.SimpleNamespace:
+        root = before.root if before is not None else None
+        loggers[LOGGER] = _idlelogger(root)
+    if STOCK in loggers:
+        del loggers[STOCK]
 
 
 def iswanted(ui):
@@ -675,8 +712,40 @@ def _load(name):
     """
     if _identity() != _OWN_IDENTITY:
         raise ImportError('uilog has been upgraded since hg was started')
-    with hgdemandimport.deactivated():
-        return importlib.import_module('.' + name, __package__)
+    sys.meta_path.insert(0, _FINDER)
+    try:
+        with hgdemandimport.deactivated():
+            return importlib.import_module('.' + name, __package__)
+    finally:
+        sys.meta_path.remove(_FINDER)
+
+
+def _find(full, path=None, target=None):
+    """where a part is, as a finder for importlib
+
+    Others would list the directory and look for five names in it.
+    """
+    name = full.rpartition('.')[2]
+    if name == '_native':
+        file = os.path.join(_DIRECTORY, '_native.abi3.so')
+        loader: type = importlib.machinery.ExtensionFileLoader
+    elif name in PARTS:
+        file = os.path.join(_DIRECTORY, name + '.py')
+        loader = importlib.machinery.SourceFileLoader
+    else:
+        return None
+    if full != '%s.%s' % (__package__, name) or not os.path.exists(file):
+        return None
+    found = importlib.machinery.ModuleSpec(
+        full, loader(full, file), origin=file
+    )
+    found.has_location = True
+    return found
+
+
+_DIRECTORY = os.path.dirname(__file__)
+# No new class: creating one costs as much as ten functions.
+_FINDER = types.SimpleNamespace(find_spec=_find)
 
 
 def _loadnative():

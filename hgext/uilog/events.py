@@ -85,14 +85,18 @@ def _setumask(orig, *args, **kwargs):
     return result
 
 
-def populate(ui):
-    """give a ui the logger for its configuration"""
+def populate(ui, items=None, scripts=None):
+    """give a ui the logger for its configuration
+
+    `items` and `scripts` are those of its two sections, if they are known.
+    """
     global _watched
     if _native.claim_command():
         # It is about this command, not about its child commands.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
-    items, scripts = ui.configitems(b'uilog'), ui.configitems(b'logtoprocess')
+    if items is None:
+        items, scripts = ui.configitems(b'uilog'), ui.configitems(STOCK)
     if _native.is_chg_server():
         items, scripts = part('brake').ofserver(ui, items, scripts)
     logger = _native.Logger(
@@ -152,15 +156,14 @@ def wraplog(orig, isstock):
             loggers = ui._loggers
             native = loggers.get(LOGGER)
             isalone = isstock and len(loggers) == 1
-            # Nothing is to be logged for most uis. Whole commands are known
+            # Nothing is to be logged of most events. Whole commands are known
             # all the same: those within them may be logged.
-            if (
-                type(native) is _IdleLogger
-                and isalone
-                and event not in _WHOLE
-                and not ui.debugflag
-            ):
-                return
+            if isalone and event not in _WHOLE:
+                if type(native) is _IdleLogger:
+                    if not ui.debugflag:
+                        return
+                elif native is not None and event not in native:
+                    return
         except Exception:
             native = None
         if event == b'commandfinish':
@@ -336,8 +339,8 @@ def surround(label, container, function, wrapper):
             return wrapper(orig, *args, **kwargs)
 
         # Where hg looks for what is wrapped, when another extension unwraps it.
-        surrounded._origfunc = orig
-        surrounded._unboundwrapper = wrapper
+        surrounded._origfunc = orig  # type: ignore[attr-defined]
+        surrounded._unboundwrapper = wrapper  # type: ignore[attr-defined]
         setattr(container, function, surrounded)
     return orig
 
