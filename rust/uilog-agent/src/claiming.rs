@@ -24,6 +24,7 @@ use crate::directory::ClaimResult;
 use crate::directory::ClaimedQueue;
 use crate::doorbell::HURRY;
 use crate::doorbell::Wakeup;
+use crate::doorbell::Wakeups;
 use crate::ids::ClientId;
 use crate::server::Server;
 use crate::trust::WriterTrust;
@@ -46,11 +47,15 @@ impl Server {
             return false;
         };
         let mut heard = doorbell.receive_all();
-        if let Some(older) = &self.older {
-            let more = older.doorbell.receive_all();
-            heard.wakeups.extend(more.wakeups);
-            heard.may_have_missed |= more.may_have_missed;
+        let older = self.older.as_ref().and_then(|it| it.doorbell.as_ref());
+        if let Some(older) = older {
+            heard.add(older.receive_all());
         }
+        self.handle_wakeups(&heard)
+    }
+
+    /// Looks after the queues of these wakeups; true if there are any.
+    pub(crate) fn handle_wakeups(&mut self, heard: &Wakeups) -> bool {
         let was_at_rest = self.is_at_rest();
         for ring in &heard.wakeups {
             self.handle_wakeup(ring);

@@ -22,6 +22,7 @@ use nix::sys::socket;
 use nix::sys::socket::AddressFamily;
 use nix::sys::socket::ControlMessageOwned;
 use nix::sys::socket::MsgFlags;
+use nix::sys::socket::Shutdown;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::UnixAddr;
@@ -64,6 +65,13 @@ pub(crate) struct Wakeups {
     /// Other datagrams may have been dropped: their queues must be found by a
     /// scan.
     pub(crate) may_have_missed: bool,
+}
+
+impl Wakeups {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.wakeups.extend(more.wakeups);
+        self.may_have_missed |= more.may_have_missed;
+    }
 }
 
 /// A request to read a queue.
@@ -120,6 +128,22 @@ impl Doorbell {
         }
         heard.may_have_missed = count >= self.backlog.min(MAX_HEARD);
         heard
+    }
+
+    /// The last messages. Whoever sends one later gets an error, also if it
+    /// found the socket before the name was removed: a sender that is not heard
+    /// must know that. It may end at once, and what it shows of itself here
+    /// cannot be seen elsewhere.
+    pub(crate) fn close(self) -> Wakeups {
+        let _ = socket::shutdown(self.socket.as_raw_fd(), Shutdown::Read);
+        let mut last = Wakeups::default();
+        loop {
+            let heard = self.receive_all();
+            if heard.wakeups.is_empty() {
+                return last;
+            }
+            last.add(heard);
+        }
     }
 
     /// None if it is from another user, or invalid.
@@ -287,6 +311,28 @@ mod tests {
             assert!(bell.receive_all().wakeups[0].is_from_here);
         }
         assert!(count() < before + 400);
+    }
+
+    #[test]
+    fn whoever_is_not_heard_any_more_knows_it() {
+        let (dir, own) = directory();
+        let bell = Doorbell::bind(&own, OsStr::new("s")).expect("bound");
+        let address = UnixAddr::new(&dir.path().join("s")).expect("short");
+        let client = client();
+        // It has found the socket, whatever happens to the name.
+        socket::connect(client.as_raw_fd(), &address).expect("connected");
+        let send = |name: &[u8]| {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            socket::send(client.as_raw_fd(), name, flags)
+        };
+        send(b"records-1-0a").expect("sent");
+        // The descriptor stays open, so it is not the end of the socket.
+        let shut = bell.socket.try_clone().expect("a descriptor");
+        let last = bell.close();
+        assert_eq!(last.wakeups.len(), 1);
+        assert_eq!(last.wakeups[0].name, "records-1-0a");
+        assert_eq!(send(b"records-1-0b"), Err(Errno::EPIPE));
+        drop(shut);
     }
 
     #[test]

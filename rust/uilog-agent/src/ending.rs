@@ -2,10 +2,10 @@
 //!
 //! Responsible for one promise: if a client wakes the agent, the agent either
 //! receives that, or the client finds no agent and can start one, or its queue
-//! is found before this process ends. So the agent removes its socket first,
-//! then scans for queues, then releases its lock, and scans again. A client
-//! that found no agent, but found the lock held, has appended before the last
-//! scan.
+//! is found before this process ends. So the agent closes its socket first and
+//! reads the last wakeups, then scans for queues, then releases its lock, and
+//! scans again. A client that found no agent, but found the lock held, has
+//! appended before the last scan.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,6 +19,7 @@ use uilog_sys::living_file::Holder;
 use crate::client::Client;
 use crate::client::WaitsFor;
 use crate::directory;
+use crate::doorbell::Wakeups;
 use crate::error::Error;
 use crate::error::system;
 use crate::server::Server;
@@ -157,12 +158,19 @@ impl Server {
     }
 
     fn close_doorbell(&mut self) {
-        if let Some(older) = &self.older {
-            let _ = self.directories.own.unlink(&older.names.socket);
+        let own = &self.directories.own;
+        let mut last = Wakeups::default();
+        if let Some(older) = &mut self.older
+            && let Some(doorbell) = older.doorbell.take()
+        {
+            let _ = own.unlink(&older.names.socket);
+            last.add(doorbell.close());
         }
-        if self.doorbell.take().is_some() {
-            let _ = self.directories.own.unlink(&self.names.socket);
+        if let Some(doorbell) = self.doorbell.take() {
+            let _ = own.unlink(&self.names.socket);
+            last.add(doorbell.close());
         }
+        self.handle_wakeups(&last);
     }
 
     /// Removes queues that are not needed any more.

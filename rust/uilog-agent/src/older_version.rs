@@ -22,7 +22,8 @@ use crate::doorbell::Doorbell;
 #[derive(Debug)]
 pub(crate) struct OlderVersion {
     pub(crate) names: AgentNames,
-    pub(crate) doorbell: Doorbell,
+    /// Its socket, until this agent ends.
+    pub(crate) doorbell: Option<Doorbell>,
     lock: File,
 }
 
@@ -78,7 +79,7 @@ impl OlderVersion {
         let doorbell = Doorbell::bind(dir, &names.socket).ok()?;
         Some(Self {
             names,
-            doorbell,
+            doorbell: Some(doorbell),
             lock,
         })
     }

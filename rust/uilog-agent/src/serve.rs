@@ -434,8 +434,8 @@ impl Server {
         let mut processes = Vec::new();
         if !is_gathering {
             wanted.extend(self.doorbell.iter().map(|it| input(it.as_fd())));
-            let older = self.older.iter();
-            wanted.extend(older.map(|it| input(it.doorbell.as_fd())));
+            let older = self.older.iter().flat_map(|it| &it.doorbell);
+            wanted.extend(older.map(|it| input(it.as_fd())));
             wanted.extend(self.groups.wakeups().map(input));
             for client in self.clients.values() {
                 if let Some(process) = &client.process {

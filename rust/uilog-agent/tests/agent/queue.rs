@@ -264,7 +264,10 @@ impl Queue {
             Some(&address),
         );
         use nix::errno::Errno;
-        !matches!(sent, Err(Errno::ECONNREFUSED | Errno::ENOENT))
+        !matches!(
+            sent,
+            Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::EPIPE)
+        )
     }
 
     pub(crate) fn progress(&self) -> Progress {

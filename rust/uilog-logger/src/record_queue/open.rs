@@ -273,14 +273,16 @@ impl Open {
             sent = self.ring_with_evidence();
             self.has_shown = sent.is_ok();
         }
-        let is_to_try = |it: &Errno| {
-            !matches!(it, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EAGAIN)
+        // EPIPE: one that is ending, and does not listen any more.
+        let is_none = |it: &Errno| {
+            matches!(it, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EPIPE)
         };
+        let is_to_try = |it: &Errno| !is_none(it) && *it != Errno::EAGAIN;
         if sent.as_ref().is_err_and(is_to_try) {
             sent = self.ring_with(&[]);
         }
         match sent {
-            Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
+            Err(error) if is_none(&error) || error == Errno::ENOTDIR => false,
             // A full socket wakes the agent, which then scans all queues. Other
             // errors do not mean that another agent would do better.
             _ => true,
