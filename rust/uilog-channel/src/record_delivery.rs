@@ -71,11 +71,11 @@ pub trait RecordDelivery {
     /// [`Self::wakeup`] signals that there may be more.
     fn hurry(&mut self) -> Delivery;
 
-    /// Becomes readable when [`Self::settle`] should be called. `None` if that
+    /// Becomes readable when [`Self::collect_results`] should be called. `None` if that
     /// never happens.
     fn wakeup(&self) -> Option<BorrowedFd<'_>>;
 
-    /// When to call [`Self::settle`] at the latest, even without a wakeup.
+    /// When to call [`Self::collect_results`] at the latest, even without a wakeup.
     fn deadline(&self) -> Option<Instant>;
 
     /// No record will be offered any more; the remaining ones must be delivered
@@ -86,7 +86,7 @@ pub trait RecordDelivery {
     fn is_finished(&self) -> bool;
 }
 
-/// Results since the last call of [`RecordDelivery::settle`].
+/// Results since the last call of [`RecordDelivery::collect_results`].
 #[derive(Debug, Default)]
 pub struct DeliveryResults {
     /// How many more records, the oldest ones, can be removed from the queue.

@@ -9,9 +9,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
-use std::sync::Mutex;
 use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,6 +17,7 @@ use uilog_logger::host::Draft;
 use uilog_logger::host::Host;
 use uilog_logger::installation::Programs;
 use uilog_logger::logger::Logger;
+use uilog_testing::alone;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog-dispatcher");
 
@@ -28,13 +27,6 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// One test at a time: what one has just written and executes, a child that
-/// another one starts could still have open for writing.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An hg process, as far as logging is concerned, in a home of its own.

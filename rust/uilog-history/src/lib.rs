@@ -1,9 +1,11 @@
 //! Answers questions about what was logged.
 //!
 //! Reads records as sinks `file:` write them (docs/schema.md), one or many
-//! files, and blackboxes, without an index or another format: [`scan`] reads with
-//! all processors, and [`filter`] skips unwanted records before they are parsed.
-//! Must not know arguments or output.
+//! files, and blackboxes, without an index or another format: [`scan`] reads
+//! with all processors, and [`filter`] skips unwanted records before they are
+//! parsed.
+//!
+//! Must not know: arguments, output, how records were written.
 
 #![deny(missing_docs)]
 

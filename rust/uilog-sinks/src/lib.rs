@@ -6,7 +6,7 @@
 //! its own thread, so that sinks do not wait for each other.
 //!
 //! Linked into the binary only: hg's process must not load TLS and HTTP, or run
-//! such threads.
+//! such threads. Must not know: scripts, the layout of queues.
 
 #![deny(missing_docs)]
 

@@ -20,6 +20,8 @@ use uilog_sys::append::Plan;
 use uilog_sys::append::Root;
 use uilog_sys::append::take_failure;
 use uilog_sys::append::wait;
+use uilog_testing::example;
+use uilog_testing::until;
 
 const WAIT: Duration = Duration::from_secs(60);
 const MAX_BYTES: u64 = 4096;
@@ -40,10 +42,7 @@ fn append(place: &GuardedPath) -> std::io::Result<()> {
 }
 
 fn probe(arguments: &[&str], root: &Path) -> process::Command {
-    let deps = std::env::current_exe().unwrap();
-    let directory = deps.parent().unwrap().parent().unwrap();
-    let mut command =
-        process::Command::new(directory.join("examples/append_line"));
+    let mut command = process::Command::new(example("append_line"));
     command.arg(root).args(arguments);
     command
 }
@@ -358,17 +357,5 @@ fn only_the_listed_system_calls_happen_in_a_child() {
     }
     for call in ["renameat2", "write", "mkdirat", "close_range"] {
         assert!(seen.contains(call), "{call}: {text}");
-    }
-}
-
-/// Waits for a condition; fails after a time that no condition needs.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = std::time::Instant::now() + WAIT;
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(std::time::Instant::now() < deadline, "in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }

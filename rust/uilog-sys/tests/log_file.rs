@@ -22,6 +22,7 @@ use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Operation;
 use uilog_sys::log_file::Rotation;
 use uilog_sys::log_file::old_files;
+use uilog_testing::example;
 
 /// More old files than any test makes.
 const ALL: u32 = 10_000;
@@ -71,12 +72,8 @@ fn probe_of(
     count: usize,
     tag: &str,
 ) -> Vec<String> {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.set_file_name("examples");
-    program.push("append_probe");
     vec![
-        program.to_str().unwrap().to_owned(),
+        example("append_probe").to_str().unwrap().to_owned(),
         path.to_str().unwrap().to_owned(),
         max_bytes.to_string(),
         ALL.to_string(),

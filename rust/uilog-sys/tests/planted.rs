@@ -27,6 +27,7 @@ use nix::unistd::mkfifo;
 use uilog_sys::log_file::LogFile;
 use uilog_sys::log_file::Rotation;
 use uilog_sys::log_file::old_files;
+use uilog_testing::example;
 
 /// Another user than the one that runs the tests.
 const STRANGER: u32 = 12_345;
@@ -320,10 +321,7 @@ fn a_planted_hard_link_changes_nothing_of_its_file() {
 
 /// A copy of the program that appends, where every user can run it.
 fn probe(directory: &Path) -> PathBuf {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.set_file_name("examples");
-    program.push("append_probe");
+    let program = example("append_probe");
     let copy = directory.join("append_probe");
     // A copy may still be open for writing in another test's child, and is
     // then not executed.

@@ -12,13 +12,8 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
-use std::time::Instant;
 
 use uilog_sys::fork::CloseInChild;
 use uilog_sys::spawn::Command;
@@ -27,27 +22,12 @@ use uilog_sys::spawn::Stage;
 use uilog_sys::spawn::Start;
 use uilog_sys::spawn::Started;
 use uilog_sys::spawn::Stdio;
+use uilog_testing::alone;
+use uilog_testing::example;
+use uilog_testing::until;
 
 const WAIT: Start = Start::Wait(Duration::from_secs(60));
 const SCHEMES: [Scheme; 2] = [Scheme::Auto, Scheme::PosixSpawn];
-
-/// The tests share one process, its children and its signal dispositions.
-fn alone() -> MutexGuard<'static, ()> {
-    static LOCK: Mutex<()> = Mutex::new(());
-    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits for a condition; fails after a time that no condition needs.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 fn shell<'fd>(script: &str) -> Command<'fd> {
     let mut command = Command::new(Path::new("/bin/sh")).unwrap();
@@ -98,14 +78,8 @@ fn children() -> Vec<i32> {
     .collect()
 }
 
-fn probe() -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    let directory = deps.parent().unwrap().parent().unwrap();
-    directory.join("examples/spawn_probe")
-}
-
 fn probed(arguments: &[&str]) -> String {
-    let output = process::Command::new(probe())
+    let output = process::Command::new(example("spawn_probe"))
         .args(arguments)
         .output()
         .unwrap();
@@ -429,7 +403,7 @@ fn under_valgrind_which_knows_no_such_clone_posix_spawn_does_it() {
     let _alone = alone();
     // What Valgrind says of itself, without the time that it takes.
     let probed = |arguments: &[&str]| {
-        let output = process::Command::new(probe())
+        let output = process::Command::new(example("spawn_probe"))
             .args(arguments)
             .env("LD_PRELOAD", "/no/such/vgpreload_core-amd64-linux.so")
             .output()
@@ -450,7 +424,7 @@ fn under_valgrind_which_knows_no_such_clone_posix_spawn_does_it() {
     let script = "exec 9</dev/null; exec \"$0\" posix nofile=8 -- /bin/true";
     let output = process::Command::new("/bin/sh")
         .args(["-c", script])
-        .arg(probe())
+        .arg(example("spawn_probe"))
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -468,7 +442,7 @@ fn process_1_keeps_no_zombie_for_longer_than_a_spawn() {
     }
     let mut child = process::Command::new("unshare")
         .args(["--pid", "--fork", "--mount-proc"])
-        .arg(probe())
+        .arg(example("spawn_probe"))
         .args(["times=20", "wait", "more", "--", "/bin/true"])
         .stdin(process::Stdio::piped())
         .stdout(process::Stdio::piped())
@@ -614,7 +588,9 @@ fn only_the_listed_system_calls_happen_in_the_foreground() {
 fn where_clone_is_refused_the_foreground_is_forked() {
     let _alone = alone();
     let run = |arguments: &[&str]| {
-        let status = process::Command::new(probe()).args(arguments).status();
+        let status = process::Command::new(example("spawn_probe"))
+            .args(arguments)
+            .status();
         status.unwrap().code()
     };
     let three = ["refuse", "foreground", "--", "sh", "-c", "exit 3"];
@@ -630,7 +606,7 @@ fn traced(arguments: &[&str]) -> (Vec<Vec<String>>, String) {
     process::Command::new("strace")
         .args(["-f", "-o"])
         .arg(&trace)
-        .arg(probe())
+        .arg(example("spawn_probe"))
         .args(arguments)
         .status()
         .expect("strace is needed for this test");

@@ -6,10 +6,10 @@ use std::mem::ManuallyDrop;
 
 use nix::sys::signal::Signal;
 use uilog_channel::queue::Page;
+use uilog_testing::until;
 
 use crate::queue::Queue;
 use crate::support::TestPlace;
-use crate::support::until;
 
 /// It runs, and an agent knows of it.
 pub(crate) const RUNS: &str = "runs";

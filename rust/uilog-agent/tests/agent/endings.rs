@@ -6,11 +6,11 @@ use std::os::unix::net::UnixListener;
 use nix::sys::signal::Signal;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
+use uilog_testing::until;
 
 use crate::file;
 use crate::queue::Queue;
 use crate::support::TestPlace;
-use crate::support::until;
 
 #[test]
 fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {

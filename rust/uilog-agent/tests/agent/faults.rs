@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use uilog_channel::queue::Origin;
 use uilog_event::event::Timestamp;
+use uilog_testing::until;
 
 use crate::file;
 use crate::mount::Mount;
@@ -16,7 +17,6 @@ use crate::mount::may_mount;
 use crate::queue::Queue;
 use crate::queue::origin;
 use crate::support::TestPlace;
-use crate::support::until;
 
 /// Nobody in particular.
 const OTHER_USER: u32 = 65_534;

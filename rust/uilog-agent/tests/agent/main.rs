@@ -18,9 +18,9 @@ use std::os::unix::net::UnixListener;
 use nix::sys::signal::Signal;
 use queue::Queue;
 use support::TestPlace;
-use support::until;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
+use uilog_testing::until;
 
 /// A file sink of this place.
 fn file(place: &TestPlace, name: &str) -> String {

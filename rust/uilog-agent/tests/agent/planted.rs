@@ -3,12 +3,12 @@
 use std::fs;
 
 use uilog_channel::queue::Origin;
+use uilog_testing::until;
 
 use crate::file;
 use crate::queue::Queue;
 use crate::queue::origin;
 use crate::support::TestPlace;
-use crate::support::until;
 
 /// A queue whose writer is gone, and cannot be proven to have been from here.
 fn plant(

@@ -40,11 +40,11 @@ use uilog_event::event::Timestamp;
 use uilog_event::event::Value;
 use uilog_sys::living_file;
 use uilog_sys::own_dir::OwnDir;
+use uilog_testing::until;
 
 use crate::support::OLDER;
 use crate::support::TestPlace;
 use crate::support::namespaces;
-use crate::support::until;
 
 /// A queue of records, as an hg process has it.
 pub(crate) struct Queue {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use uilog_testing::until;
 
 use crate::file;
 use crate::queue::Queue;
 use crate::support::TestPlace;
-use crate::support::until;
 
 /// How many commands the rollups of a sink count, and how many have failed.
 fn sums(place: &TestPlace, name: &str) -> (u64, u64) {

@@ -35,11 +35,11 @@ use uilog_sinks::sink::Sink;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_sys::own_dir::OwnDir;
+use uilog_testing::test_process;
+use uilog_testing::until;
 
 use crate::queue::Queue;
 
-/// What is waited for comes within this time, or never.
-const BOUND: Duration = Duration::from_secs(60);
 /// Where a process of the tests finds its place.
 const PLACE: &str = "UILOG_TEST_PLACE";
 /// What it is to do there.
@@ -53,21 +53,6 @@ pub(crate) const OLDER: u16 = PROTOCOL - 1;
 
 pub(crate) fn namespaces() -> String {
     agent_address::namespaces().unwrap()
-}
-
-/// Waits for a condition; fails after a time that no condition needs.
-pub(crate) fn until<T>(
-    what: &str,
-    mut condition: impl FnMut() -> Option<T>,
-) -> T {
-    let deadline = Instant::now() + BOUND;
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// A user's home and runtime directory.
@@ -151,9 +136,9 @@ impl TestPlace {
     }
 
     fn process(&self, role: &str, task: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = test_process(role);
         command
-            .args(["--exact", role, "--ignored", "--nocapture"])
+            .arg("--ignored")
             .env(PLACE, self.dir.path())
             .env(TASK, task)
             .stdin(Stdio::null())

@@ -3,12 +3,12 @@
 use std::fs;
 
 use uilog_channel::wire::PROTOCOL;
+use uilog_testing::until;
 
 use crate::file;
 use crate::queue::Queue;
 use crate::support::OLDER;
 use crate::support::TestPlace;
-use crate::support::until;
 
 #[test]
 fn what_the_version_before_has_left_is_delivered() {

@@ -25,11 +25,11 @@ use uilog_channel::queue::Writer;
 use uilog_event::event::SessionId;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
+use uilog_testing::until;
 
 use crate::Hg;
 use crate::PROGRAM;
 use crate::is_running;
-use crate::until;
 
 /// As long as nothing takes.
 const LONG: Duration = Duration::from_secs(60);

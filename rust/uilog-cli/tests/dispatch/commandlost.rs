@@ -6,7 +6,6 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
-use std::process::Command;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
@@ -16,10 +15,11 @@ use uilog_channel::journal::Journal;
 use uilog_logger::host::Draft;
 use uilog_logger::host::Host;
 use uilog_logger::logger::Logger;
+use uilog_testing::test_process;
+use uilog_testing::until;
 
 use crate::PROGRAM;
 use crate::is_running;
-use crate::until;
 use crate::whole_lines;
 
 /// Where the process of a test finds its home, and what it does.
@@ -103,10 +103,9 @@ fn command_process() {
 fn killed(task: &str) -> (Vec<serde_json::Value>, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir(home.path().join("run")).unwrap();
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let role = "commandlost::command_process";
+    let mut command = test_process("commandlost::command_process");
     let child = command
-        .args(["--exact", role, "--ignored", "--nocapture"])
+        .arg("--ignored")
         .env(HOME, home.path())
         .env(TASK, task)
         .stdin(Stdio::null())

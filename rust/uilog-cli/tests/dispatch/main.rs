@@ -16,7 +16,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -29,20 +28,9 @@ use uilog_logger::dispatcher::Status;
 use uilog_logger::host::Draft;
 use uilog_logger::host::Host;
 use uilog_logger::logger::Logger;
+use uilog_testing::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog");
-
-/// Waits for a condition; fails after a time that no condition needs.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// An hg process, as far as logging is concerned.
 struct Hg {

@@ -11,11 +11,11 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use uilog_testing::until;
 
 use crate::Hg;
 use crate::PROGRAM;
 use crate::is_running;
-use crate::until;
 use crate::whole_lines;
 
 /// The id of the record in a line; that of the session's event.

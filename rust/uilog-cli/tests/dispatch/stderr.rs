@@ -10,11 +10,11 @@ use nix::unistd::Pid;
 use uilog_channel::journal::Failure;
 use uilog_channel::journal::ScriptFailure;
 use uilog_logger::logger::Logger;
+use uilog_testing::until;
 
 use crate::Hg;
 use crate::PROGRAM;
 use crate::is_running;
-use crate::until;
 
 /// What the journal says of the only script that has failed.
 fn failure(hg: &Hg) -> (Failure, ScriptFailure) {

@@ -20,13 +20,13 @@ use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use uilog_sinks::connect;
 use uilog_sinks::globals::Globals;
+use uilog_testing::until;
 
 use super::definition;
 use super::lost;
 use super::records;
 use super::sink;
 use super::soon;
-use super::wait_for;
 
 /// Whether all steps succeeded, and each with what was seen.
 fn tried(url: &str, options: &[(&str, &str)]) -> (bool, Vec<String>) {
@@ -205,7 +205,7 @@ fn a_server_that_answers_in_tls_is_told_of() {
     let url = format!("syslog+tcp://127.0.0.1:{port}");
     let mut syslog = sink(&url, &[]);
     // It may answer after the first records have been taken.
-    let why = wait_for("the answer", || {
+    let why = until("the answer", || {
         let (count, why) = lost(syslog.deliver(&records("a", 1), soon()));
         (count > 0).then_some(why)
     });

@@ -19,6 +19,7 @@ use serde_json::json;
 use uilog_channel::sink_config;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::open::open;
+use uilog_testing::test_process;
 
 use super::ids;
 use super::lost;
@@ -135,8 +136,8 @@ fn a_torn_line_takes_no_other_with_it() {
 
 /// Runs a test of this file in a process of its own, with a variable set.
 fn rerun(test: &str, name: &str, value: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(arguments(test)).env(name, value);
+    let mut command = test_process(&format!("file::{test}"));
+    command.env(name, value);
     command.stdout(Stdio::piped());
     command
 }

@@ -94,15 +94,3 @@ fn ids(text: &str) -> Vec<String> {
 fn lost(result: Result<(), uilog_sinks::sink::LossReport>) -> (u64, String) {
     result.map_or_else(|it| (it.count, it.reason), |()| Default::default())
 }
-
-/// Waits for what must come.
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = soon();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what} does not come");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}

@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_json::json;
 use uilog_sinks::record::Record;
 use uilog_sinks::sink::Sink;
+use uilog_testing::until;
 
 use super::lost;
 use super::record_with;
@@ -22,7 +23,6 @@ use super::records;
 use super::sink;
 use super::soon;
 use super::syslog::Authority;
-use super::wait_for;
 
 /// What a daemon writes for each message.
 const TEMPLATE: &str = r#"
@@ -112,7 +112,7 @@ impl Daemon {
         };
         for file in files {
             let path = directory.join(file);
-            wait_for("rsyslogd", || {
+            until("rsyslogd", || {
                 let ended = daemon.child.try_wait().unwrap();
                 assert!(ended.is_none(), "{}", daemon.errors());
                 let is_there = fs::metadata(&path)
@@ -136,7 +136,7 @@ impl Daemon {
     /// The first so many messages that it has got by this input.
     fn messages(&self, input: &str, count: usize) -> Vec<Value> {
         let path = self.directory.join("out");
-        wait_for(input, || {
+        until(input, || {
             let text = fs::read_to_string(&path).unwrap_or_default();
             let whole = text.rsplit_once('\n')?.0;
             let messages: Vec<Value> = whole

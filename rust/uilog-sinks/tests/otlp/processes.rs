@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::process::Child;
-use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,6 +14,7 @@ use std::time::Duration;
 
 use uilog_sinks::otlp::sender::SendResult;
 use uilog_sinks::sink::Sink;
+use uilog_testing::test_process;
 
 use crate::support::*;
 
@@ -62,8 +62,7 @@ fn peak_of_its_own() -> u64 {
 }
 
 fn start(sink: &TestSink, count: u64) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", "processes::child", "--nocapture"])
+    test_process("processes::child")
         .env(URL, std::str::from_utf8(&sink.definition.url).unwrap())
         .env(SPOOL, sink.dir.path())
         .env(COUNT, count.to_string())

@@ -8,7 +8,6 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -20,6 +19,7 @@ use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
 use uilog_sinks::otlp::sender::SendResult;
+use uilog_testing::test_process;
 
 use crate::security::AWAY;
 use crate::security::Certificates;
@@ -225,8 +225,7 @@ fn send_through(
         path("client"),
         path("client-key"),
     ];
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "proxies::child", "--nocapture"])
+    let output = test_process("proxies::child")
         .env(CASE, case.join("\n"))
         .env("SSL_CERT_FILE", trusted.path("ca"))
         .output()

@@ -8,7 +8,6 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 
 use uilog_spool::Error;
 use uilog_spool::Limits;
@@ -17,6 +16,7 @@ use uilog_spool::RecordId;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 use uilog_spool::Writer;
+use uilog_testing::test_process;
 
 /// Nobody that there is.
 const STRANGER: u32 = 54_321;
@@ -206,11 +206,9 @@ fn modes_are_ours_whatever_the_umask() {
     }
     for mask in ["0", "777"] {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["--exact", "place::modes_are_ours_whatever_the_umask"])
-            .env(UMASK, mask)
-            .env(DIRECTORY, directory.path());
+        let mut command =
+            test_process("place::modes_are_ours_whatever_the_umask");
+        command.env(UMASK, mask).env(DIRECTORY, directory.path());
         // Root may do anything, whatever the modes.
         if is_root() {
             chown(directory.path(), Some(STRANGER), Some(STRANGER)).unwrap();

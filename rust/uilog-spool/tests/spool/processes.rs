@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -17,14 +16,7 @@ use uilog_spool::Sender;
 use uilog_spool::Spool;
 use uilog_spool::SyncPolicy;
 use uilog_spool::Writer;
-
-fn probe() -> PathBuf {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.set_file_name("examples");
-    program.push("spool_probe");
-    program
-}
+use uilog_testing::example;
 
 fn start(arguments: &[&str], output: &Path) -> Child {
     let output = File::options()
@@ -32,7 +24,7 @@ fn start(arguments: &[&str], output: &Path) -> Child {
         .create(true)
         .open(output)
         .unwrap();
-    Command::new(probe())
+    Command::new(example("spool_probe"))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(output)
@@ -264,7 +256,7 @@ fn what_is_printed_is_whole() {
     // The tests above rely on it.
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path().join("spool");
-    let mut child = Command::new(probe())
+    let mut child = Command::new(example("spool_probe"))
         .args(["append", dir.to_str().unwrap(), "t", "3"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

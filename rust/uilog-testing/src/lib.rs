@@ -1,0 +1,68 @@
+//! What tests of several crates need: waiting for a condition, and running
+//! parts of a test in other processes.
+//!
+//! For dev-dependencies only. Uses nothing but the standard library, so that no
+//! test waits for it to be compiled. Must not know any other crate.
+
+#![deny(missing_docs)]
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Longer than any condition needs.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// Waits for a condition.
+///
+/// # Panics
+///
+/// It is not met within a time that no condition needs.
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + BOUND;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Keeps the other tests of this process that call it waiting: they share their
+/// children, descriptors and signal dispositions.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a test of this program in a process of its own.
+///
+/// # Panics
+///
+/// The system does not say which program this is.
+pub fn test_process(name: &str) -> Command {
+    let program = env::current_exe().expect("/proc is mounted");
+    let mut command = Command::new(program);
+    command.args(["--exact", name, "--nocapture"]);
+    command
+}
+
+/// The path of an example of the crate that is tested: a program for its tests.
+///
+/// # Panics
+///
+/// The system does not say which program this is.
+pub fn example(name: &str) -> PathBuf {
+    let mut program = env::current_exe().expect("/proc is mounted");
+    program.pop();
+    program.set_file_name("examples");
+    program.push(name);
+    program
+}
