@@ -46,7 +46,7 @@ help:
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
-	@echo 'make generated  completions/, docs/man/ and the dashboard of share/'
+	@echo 'make generated  completions/, docs/man/, help, and the dashboard of share/'
 	@echo 'make clean      remove what was built and installed'
 	@echo 'make distclean  remove the downloads and target/ as well'
 
@@ -117,7 +117,7 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 .cache/wheel-inputs: FORCE
 	@mkdir -p $(@D)
 	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext completions \
-	  docs/man share $(wildcard .cargo) \
+	  docs share $(wildcard .cargo) \
 	  -type f ! -name '*.pyc' ! -path 'rust/*/tests/*' \
 	  -exec cksum {} + | LC_ALL=C sort >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -207,12 +207,16 @@ fuzz:
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
 
-# What shells and man are told of the arguments is in the tree, and so is the
-# dashboard of the queries; tests compare (rust/uilog-cli/tests/generated.rs,
-# tests/test_clickhouse.py).
+# What shells and man are told of the arguments is in the tree, and so is what
+# hg and the documentation tell of settings, and the dashboard of the queries;
+# tests compare (rust/uilog-cli/tests/generated.rs, tests/test_clickhouse.py).
 UILOG := cargo run --quiet --locked --package uilog-cli --
 generated:
 	rm -f completions/* docs/man/*
+	$(UILOG) generate help >hgext/uilog/helptexts.py
+	for file in docs/configuration.md hgext/uilog/__init__.py; do \
+	  $(UILOG) generate parts $$file >$$file.new && \
+	  cat $$file.new >$$file && rm $$file.new || exit 1; done
 	$(UILOG) generate completions bash >completions/uilog
 	$(UILOG) generate completions zsh >completions/_uilog
 	$(UILOG) generate completions fish >completions/uilog.fish
@@ -270,6 +274,9 @@ lint-version:
 	@test "$$(grep '^version = ' Cargo.toml)" = \
 	  "$$(grep '^version = ' pyproject.toml)" || \
 	  { echo 'Cargo.toml and pyproject.toml differ in version'; exit 1; }
+	@grep -qx "__version__ = b'$$(sed -n 's/^version = "\(.*\)"/\1/p' \
+	  pyproject.toml)'" hgext/uilog/__init__.py || \
+	  { echo 'pyproject.toml and hgext/uilog differ in version'; exit 1; }
 
 clean:
 	rm -rf build dist *.egg-info .venv .venvs .cache/hg-* .cache/wheel*
