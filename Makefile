@@ -68,7 +68,7 @@ help:
 	@echo 'make audit      licences, sources and known vulnerabilities of dependencies'
 	@echo 'make msrv       compile with the oldest Rust that is supported'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
-	@echo 'make generated  completions/, docs/man/ and the dashboard of share/'
+	@echo 'make generated  completions/, docs/man/, help, and the dashboard of share/'
 	@echo 'make clean      remove what was built and installed'
 	@echo 'make distclean  remove the downloads and target/ as well'
 
@@ -154,7 +154,7 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 .cache/wheel-inputs: FORCE
 	@mkdir -p $(@D)
 	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext completions \
-	  docs/man share $(wildcard .cargo) \
+	  docs share $(wildcard .cargo) \
 	  -type f ! -name '*.pyc' ! -path 'rust/*/tests/*' \
 	  -exec cksum {} + | LC_ALL=C sort >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -345,13 +345,18 @@ fuzz:
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
 
-# What shells and man are told of the arguments is in the tree, and so is the
-# dashboard of the queries, and so are tables of docs/compatibility.md; tests
-# compare (rust/uilog-cli/tests/generated.rs, tests/test_clickhouse.py,
+# What shells and man are told of the arguments is in the tree, and so are what
+# hg and the documentation tell of settings, the dashboard of the queries, and
+# tables of docs/compatibility.md; tests compare
+# (rust/uilog-cli/tests/generated.rs, tests/test_clickhouse.py,
 # tests/test_compatibility.py).
 UILOG := cargo run --quiet --locked --package uilog-cli --
 generated:
 	rm -f completions/* docs/man/*
+	$(UILOG) generate help >hgext/uilog/helptexts.py
+	for file in docs/configuration.md hgext/uilog/__init__.py; do \
+	  $(UILOG) generate parts $$file >$$file.new && \
+	  cat $$file.new >$$file && rm $$file.new || exit 1; done
 	$(UILOG) generate completions bash >completions/uilog
 	$(UILOG) generate completions zsh >completions/_uilog
 	$(UILOG) generate completions fish >completions/uilog.fish
@@ -451,6 +456,9 @@ lint-version:
 	@test "$$(grep '^version = ' Cargo.toml)" = \
 	  "$$(grep '^version = ' pyproject.toml)" || \
 	  { echo 'Cargo.toml and pyproject.toml differ in version'; exit 1; }
+	@grep -qx "__version__ = b'$$(sed -n 's/^version = "\(.*\)"/\1/p' \
+	  pyproject.toml)'" hgext/uilog/__init__.py || \
+	  { echo 'pyproject.toml and hgext/uilog differ in version'; exit 1; }
 
 clean:
 	rm -rf build dist *.egg-info .venv .venvs .cache/hg-* .cache/wheel*

@@ -1,16 +1,19 @@
 #!/bin/sh
-# Shows uilog on a real repository: a script that records each command, what the
-# script received, and the cost for hg, compared with stock hg.
+# Shows uilog on a real repository: a script that records each command, what it
+# received, why a command has failed, the report, and the cost of a whole command
+# compared with stock hg. DEMO_RUNS sets how often each command is timed.
 set -eu
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 cd "$work"
 
-export HOME="$work" HGRCPATH="$work/hgrc" HGUSER='demo'
+export HOME="$work" HGRCPATH="$work/hgrc" HGUSER='demo' COLUMNS=80
+export XDG_STATE_HOME="$work/state" XDG_RUNTIME_DIR="$work/run"
+mkdir -m 700 "$XDG_RUNTIME_DIR"
 unset HGPLAIN HG HGEDITOR
 
-cat > record-command <<'EOF'
+cat > record-command <<'END'
 #!/bin/sh
 # One file for each event, complete once it has its name.
 {
@@ -18,15 +21,26 @@ cat > record-command <<'EOF'
   env | grep -E '^(EVENT|HGPID|OPT_|UILOG_)' | sort
 } > "$HOME/record.$HGPID.new"
 mv "$HOME/record.$HGPID.new" "$HOME/record.$HGPID"
-EOF
+END
 chmod +x record-command
 
-cat > hgrc <<EOF
+cat > no-tabs <<'END'
+#!/bin/sh
+! hg cat --rev "$HG_NODE" greeting | grep -q "$(printf '\t')" ||
+  { echo 'no-tabs: a line of greeting has a tab' >&2; exit 1; }
+END
+chmod +x no-tabs
+
+cat > hgrc <<END
 [extensions]
 uilog =
 [logtoprocess]
 commandfinish = $work/record-command
-EOF
+[uilog]
+history = yes
+[hooks]
+pretxncommit.no-tabs = $work/no-tabs
+END
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
@@ -48,76 +62,71 @@ await_records() {
 say 'The whole configuration:'
 cat hgrc
 
-say 'Four commands:'
+say 'Some commands:'
 run() { echo "\$ hg $*"; hg "$@"; }
 run init repository
 cd repository
 echo hello > greeting
-run commit --addremove --message 'say hello'
-run log --template '{rev}: {desc}\n'
-run update --rev nowhere || echo "(exit status $?; this is logged as well)"
+run commit --quiet --addremove --message 'say hello'
+printf 'hello\tworld\n' > greeting
+run commit --message 'say more' || echo "(exit status $?)"
+run update --rev nowhere || echo "(exit status $?)"
 cd ..
-await_records 4
+# The hook has run hg, too.
+await_records 6
+uilog flush > flushed || { cat flushed >&2; exit 1; }
 
-say 'What the script received for each (the last one in full):'
+say 'What the script received for the last one:'
 # UILOG_TIME, which sorts as text, tells the order.
 grep -H UILOG_TIME record.*[0-9] | sort -t= -k2 | cut -d: -f1 > order
-head -n 3 order | while read -r record; do
-  sed -n '1s/^/  /p' "$record"
-done
 sed 's/^/  /' "$(tail -n 1 order)"
 
-say "What logging cost hg: time inside ui.log, median of 15 commands"
-cat > cost.py <<'EOF'
-"""tells how long ui.log takes for the end of a command, and for one more"""
+say 'Which commands have failed, and why (uilog log --failed):'
+uilog log --failed | tee failed | sed 's/^/  /'
+grep -q 'no-tabs' failed
+
+say 'What the refused commit spent its time on (uilog trace last):'
+uilog trace last --command commit | sed 's/^/  /'
+
+say 'The report (uilog report):'
+uilog report | tee report | sed 's/^/  /'
+grep -q 'commit' report
+
+say "What logging costs: the whole of 'hg id', median of ${DEMO_RUNS:=15} runs"
+cat > cost.py <<'END'
+"""prints how long a command takes without logging, with the stock extension,
+and with uilog"""
+import statistics
+import subprocess
+import sys
 import time
 
-from mercurial import extensions, ui as uimod
-
-
-def uisetup(ui):
-    extensions.wrapfunction(uimod.ui, 'log', log)
-
-
-def timed(func, *args, **opts):
-    begin = time.perf_counter()
-    func(*args, **opts)
-    return round((time.perf_counter() - begin) * 1e6)
-
-
-def log(orig, ui, event, *args, **opts):
-    first = timed(orig, ui, event, *args, **opts)
-    if event == b'commandfinish':
-        with open('cost', 'w') as fp:
-            print(first, timed(orig, ui, b'another', b'event\n'), file=fp)
-EOF
-# measure NAME OPTION...: appends both to costs.NAME
-measure() {
-  name=$1
-  shift
-  hg -R repository --config extensions.cost="$work/cost.py" \
-    --config logtoprocess.commandfinish=true \
-    --config logtoprocess.another=true "$@" id > id.out
-  cat cost >> "costs.$name"
+hg = ['hg', '-R', 'repository', '--config', 'hooks.pretxncommit.no-tabs=']
+off = ['--config', 'extensions.uilog=!']
+kinds = {
+    'no logging': off,
+    'stock logtoprocess': [*off, '--config', 'extensions.logtoprocess='],
+    'uilog': [],
 }
-# median NAME COLUMN
-median() { cut -d' ' -f"$2" "costs.$1" | sort -n | sed -n 8p; }
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-  measure uilog
-  measure stock --config extensions.uilog=! --config extensions.logtoprocess=
-done
-# row TITLE COLUMN
-row() {
-  awk -v title="$1" -v stock="$(median stock "$2")" \
-    -v ours="$(median uilog "$2")" 'BEGIN {
-      printf "  %-14s  stock %5d us   uilog %4d us   %.1f times less\n",
-        title, stock, ours, stock / ours }'
-}
-row 'first event' 1
-row 'another one' 2
-echo "  (the first one starts the dispatcher; make bench measures the rest)"
+times = {kind: [] for kind in kinds}
+for _ in range(int(sys.argv[1])):
+    for kind, options in kinds.items():
+        begin = time.perf_counter()
+        script = ['--config', 'logtoprocess.commandfinish=true']
+        subprocess.run([*hg, *script, *options, 'id', '-q'], check=True,
+                       stdout=subprocess.DEVNULL)
+        times[kind].append(time.perf_counter() - begin)
+base = statistics.median(times['no logging'])
+for kind, each in times.items():
+    median = statistics.median(each)
+    print('  %-20s %6.1f ms  %+5.1f ms'
+          % (kind, median * 1000, (median - base) * 1000))
+END
+python3 cost.py "$DEMO_RUNS"
+echo '  (make bench measures the rest)'
 
-say 'What hg debuguilog shows:'
-hg debuguilog | sed 's/^/  /'
-# Its own record, too, or it would come while we clean up.
-await_records 5
+say 'What is running, lost or failed (uilog status):'
+uilog flush > flushed || { cat flushed >&2; exit 1; }
+uilog status | sed 's/^/  /'
+# Nothing may write while the directory is removed.
+uilog agent stop > stopped

@@ -163,6 +163,19 @@ What only the shell can tell is not guessed.
       program: echo, the shell's own
     incoming = { no-such-program; }  $TESTTMP/shell.hgrc:8
       program: not checked
+  --
+    warning: $TESTTMP/shell.hgrc:6: the program relative/no-such-program is looked up in the directory in which hg is called: there is none in $TESTTMP/repo/
+      write its absolute path, or a name that is on PATH
+
+A program with a relative path is found where its author has put it.
+
+  $ mkdir $TESTTMP/conf
+  $ printf '#!/bin/sh\n' > $TESTTMP/conf/log.sh
+  $ chmod +x $TESTTMP/conf/log.sh
+  $ printf '[logtoprocess]\ncommand = ./log.sh\n' > $TESTTMP/conf/hgrc
+  $ HGRCPATH=$HGRCPATH:$TESTTMP/conf/hgrc uilog check | grep -A1 'conf/hgrc:2: '
+    warning: $TESTTMP/conf/hgrc:2: the program ./log.sh is looked up in the directory in which hg is called: there is none in $TESTTMP/repo/
+      did you mean '$TESTTMP/conf/log.sh'?
 
 Events and sub-options
 ======================
@@ -699,7 +712,7 @@ URLs, names, options; no password is shown.
   > sink.g:facility = user
   > sink.h:track = command
   > END
-    error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlps:https://...@collector.example' is not a kind of sink: file:, syslog:, unix:, otlp:
+    error: $TESTTMP/more.hgrc:2: uilog.sink.a: 'otlps:https://...@collector.example' is not a kind of sink: file:, syslog:, unix:, otlp:; did you mean 'otlp:https://...@collector.example'?
       until then every event for it is lost, and counted
     error: $TESTTMP/more.hgrc:3: uilog.sink.b: 'otlp:https://...@collector.example': a password does not belong there: use 'headers' or 'token-file'
       until this is corrected, events wait in the spool

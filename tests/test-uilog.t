@@ -400,12 +400,52 @@ Faults of the configuration are told with --debug, and where they are.
 
 Every item is documented and registered.
 
-  $ hg help uilog > $TESTTMP/help
+  $ for topic in uilog uilog.scripts uilog.off; do hg help $topic; done \
+  >     > $TESTTMP/help
   $ for name in max-scripts script-timeout queue-size :stdin \
   >     EVENT MSG1 OPT_ HGPID UILOG_EVENT_ID UILOG_SESSION UILOG_TIME \
   >     UILOG_TRUNCATED debuguilog UILOG=off enabled; do
   >     grep -q -- "$name" $TESTTMP/help || echo "no $name"
   > done
+  $ hg help uilog | sed -n '/^Topics/,/^off/p'
+  Topics, such as 'hg help uilog.scripts':
+  
+  scripts       Scripts that events run
+  events        Options and events that uilog adds
+  peers         Connections to other repositories
+  blackbox      The blackbox
+  sinks         Destinations for records
+  privacy       What sinks are not told
+  fleet         Many users and machines
+  failures      What has failed or was lost
+  off           Switching uilog off
+  $ hg help uilog.agent-idle
+  uilog.agent-idle
+  """"""""""""""""
+  
+      Seconds without a record until the agent exits.
+  
+      Type          a number of seconds
+      Unit          seconds
+      Default       "10"
+      Topic         fleet
+      Since         uilog 0.1.0
+  
+      For example:
+  
+        [uilog]
+        agent-idle = 60
+  $ hg help uilog.:track | head -1
+  uilog.sink.NAME:track
+  $ hg help uilog.sinks.urls | head -1
+      URLs
+  $ uilog help agent-idel
+  uilog: there is no command, topic, setting or event 'agent-idel': did you mean 'agent-idle'?
+  [2]
+  $ ls "`uilog help --path`" | grep configuration
+  configuration.md
+  $ hg version --verbose | grep uilog
+    uilog  external  [0-9.]+ (re)
   $ hg help debuguilog | head -1
   hg debuguilog [-T TEMPLATE]
   $ hg config uilog logtoprocess --config logtoprocess.any-event=true \

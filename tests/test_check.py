@@ -4,8 +4,10 @@ programs."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,46 +83,95 @@ def said(*argv: str) -> str:
     return done.stdout
 
 
-def test_bash_completes() -> None:
+# Words before the cursor, and what is proposed. A description is left out.
+COMPLETED = [
+    ("uilog stat", ["status"]),
+    ("uilog check --run commandf", ["commandfinish"]),
+    ("uilog check --connect ", ["audit", "fleet"]),
+    ("uilog check --connect=fl", ["--connect=fleet"]),
+    ("uilog config uilog.max", ["uilog.max-scripts"]),
+    ("uilog help uilog.sink.NAME:tr", ["uilog.sink.NAME:track"]),
+    ("uilog spool flush ", ["fleet"]),
+    ("uilog trace l", ["last"]),
+    ("uilog flush --wait ", []),
+    ("uilog status x", []),
+    ("uilog log fi", ["file with blank.jsonl"]),
+    ("uilog check -R di", ["directory"]),
+]
+
+
+@pytest.fixture
+def shell(home: Home) -> Callable[..., str]:
+    """Runs a shell in a home with two sinks, a file and a directory."""
+    home.configure(
+        "[uilog]\nsink.audit = file:~/audit.jsonl\n"
+        "sink.fleet = otlp:http://127.0.0.1:9\n"
+    )
+    (home.path / "file with blank.jsonl").touch()
+    (home.path / "directory").mkdir()
+    home.run("uilog", "emit", "backup", "done", "--config", "uilog.agent=no")
+    home.env.update(TERM="dumb", LC_ALL="C.UTF-8")
+    return home.run
+
+
+def test_bash_completes(shell: Callable[..., str]) -> None:
     bash = need("bash")
     script = """
-        . "$1"; shift
-        complete -p uilog
-        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        _uilog uilog "${@: -1}" "${@: -2:1}"
+        . "$1"
+        complete -p uilog >/dev/null || exit
+        COMP_LINE=$2 COMP_POINT=${#2}
+        _uilog
         printf '%s\n' "${COMPREPLY[@]}"
     """
     file = str(share() / "bash-completion/completions/uilog")
-
-    def completed(*words: str) -> list[str]:
-        output = said(bash, "--norc", "-c", script, "bash", file, *words)
-        head, *proposed = output.splitlines()
-        assert head.endswith(" uilog")
-        return proposed
-
-    assert "check" in completed("uilog", "")
-    assert completed("uilog", "stat") == ["status"]
-    assert completed("uilog", "check", "--run", "commandf") == ["commandfinish"]
-    assert "--color" in completed("uilog", "status", "--")
-    assert "generate" not in completed("uilog", "")
+    for line, proposed in COMPLETED:
+        output = shell(bash, "--norc", "-c", script, "bash", file, line)
+        # bash replaces what follows the last of these in the line.
+        word = line.rpartition(" ")[2]
+        known = re.sub(r"[^:=]*$", "", word)
+        found = [known + it for it in output.splitlines() if it]
+        assert found == proposed, line
 
 
-def test_zsh_completes() -> None:
+def test_zsh_completes(shell: Callable[..., str]) -> None:
     zsh = need("zsh")
+    directory = str(share() / "zsh/site-functions")
     script = (
         'fpath=("$1" $fpath); autoload -U compinit; compinit -u -D; '
         "print -r -- $_comps[uilog]; autoload +X _uilog && print loaded"
     )
-    directory = str(share() / "zsh/site-functions")
-    output = said(zsh, "-f", "-c", script, "zsh", directory)
+    output = shell(zsh, "-f", "-c", script, "zsh", directory)
     assert output.split() == ["_uilog", "loaded"]
+    # Functions that print, in the place of those that a cursor is needed for.
+    script = r"""
+        compdef() { : }
+        compset() { : }
+        compadd() { print -rl -- "${values[@]}" }
+        _files() {
+            local -a found
+            found=($PREFIX*(N))
+            [[ $1 == -/ ]] && found=($PREFIX*(N/))
+            print -rl -- "${found[@]}"
+        }
+        words=("${(@s: :)2}") CURRENT=$#words PREFIX=$words[-1]
+        . "$1/_uilog"
+        _uilog || true  # There may be nothing to propose.
+    """
+    for line, proposed in COMPLETED:
+        output = shell(zsh, "-f", "-c", script, "zsh", directory, line)
+        assert [it for it in output.splitlines() if it] == proposed, line
 
 
-def test_fish_completes() -> None:
+def test_fish_completes(shell: Callable[..., str]) -> None:
     fish = need("fish")
     file = share() / "fish/vendor_completions.d/uilog.fish"
-    script = f"source '{file}'; complete -C 'uilog stat'"
-    assert said(fish, "--no-config", "-c", script).startswith("status")
+    for line, proposed in COMPLETED:
+        script = f"source '{file}'; complete -C '{line}'"
+        output = shell(fish, "--no-config", "-c", script)
+        found = [it.partition("\t")[0] for it in output.splitlines()]
+        # fish quotes what it would insert, and marks directories.
+        found = [it.replace("\\ ", " ").rstrip("/") for it in found]
+        assert found == proposed, line
 
 
 @pytest.mark.parametrize("page", ["uilog", "uilog-check", "uilog-status"])

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from conftest import Home
 from tools.common import MAIN_HG, ROOT, venv_of
 from tools.docs import (
     PAGES,
@@ -34,6 +35,8 @@ UILOG = venv_of(MAIN_HG) / "bin" / "uilog"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 ITEMS = ROOT / "rust" / "uilog-config" / "items.toml"
 EXTENSION = ROOT / "hgext" / "uilog" / "__init__.py"
+HELP = ROOT / "hgext" / "uilog" / "helptexts.py"
+README = ROOT / "README.md"
 
 # Findings that say that an example is no valid hgrc.
 INVALID = {
@@ -139,8 +142,11 @@ class Item(NamedTuple):
 
 def items() -> Iterator[Item]:
     """Those of items.toml; a Python of before 3.11 has no reader for it."""
-    for block in ITEMS.read_text().split("[[")[1:]:
+    for block in ITEMS.read_text().split("\n[[")[1:]:
         kind, _, body = block.partition("]]")
+        if kind == "pattern":
+            # Users make up the names of these settings.
+            continue
         fields = dict(
             re.findall(r'^([a-z-]+) = "(.*)"$', body, flags=re.MULTILINE)
         )
@@ -257,32 +263,87 @@ def test_each_option_is_documented_with_its_type() -> None:
             types = is_told["type"]
             typed[event, name] = set([types] if type(types) is str else types)
     assert typed == told
-    text = docstring()
+    text = help_of_hg()
     named = {it for event, name in told for it in (event, name)}
     assert not {it for it in named if f"``{it}``" not in text}
 
 
-def docstring() -> str:
+def help_of_hg() -> str:
+    """All that `hg help uilog` and its sub-topics show."""
     text = ast.get_docstring(ast.parse(EXTENSION.read_text()))
     assert text is not None
-    return text
+    texts = ast.literal_eval(HELP.read_text().rpartition("TEXTS = ")[2])
+    return "\n\n".join([text, *(it for _, _, it in texts)])
 
 
-def test_the_help_shows_the_defaults() -> None:
-    known = {it.name: it.defaults for it in items() if it.section == "uilog"}
-    _, _, text = docstring().partition("The defaults are shown::")
-    block = text.partition("\n\n:hg:")[0]
-    shown = re.findall(r"^  ([a-z-]+) = (.+)$", block, flags=re.MULTILINE)
-    assert len(shown) > 5
-    assert {name: (value,) for name, value in shown} == {
-        name: known.get(name) for name, _ in shown
-    }
+def test_pages_that_help_names_are_installed() -> None:
+    """`uilog help --path` prints the directory."""
+    wanted = (ROOT / "pyproject.toml").read_text()
+    assert '"share/doc/uilog" = ["docs/*.md"' in wanted
+
+
+def masked(text: str) -> str:
+    """What is the same each time: no numbers, no bars, no padding."""
+    text = re.sub(r"[0-9a-f]{32}|\d+", "N", text)
+    return re.sub(r"[ █▌▐]+", " ", text)
+
+
+def test_the_first_screen_is_real(home: Home) -> None:
+    """Each command of README.md's first example prints what is shown."""
+    hgrc = re.search(r"^```ini\n(.*?)^```", README.read_text(), re.M | re.S)
+    console = re.search(
+        r"^```console\n(.*?)^```", README.read_text(), re.M | re.S
+    )
+    assert hgrc and console
+    home.hgrc.write_text(hgrc[1])
+    steps = re.split(r"^\$ ", console[1], flags=re.MULTILINE)[1:]
+    assert len(steps) > 4
+    script = "exec 2>&1\n"
+    for number, step in enumerate(steps):
+        command = step.split("\n")[0].partition("  #")[0]
+        if command.startswith("uilog"):
+            script += "uilog flush >/dev/null\n"
+        script += f"{command}\necho '<{number}>'\n"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env={**home.env, "LC_ALL": "C.UTF-8", "COLUMNS": "120"},
+        cwd=home.path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    printed = re.split(r"<\d+>\n", done.stdout)
+    for step, output in zip(steps, printed):
+        shown = step.partition("\n")[2].strip("\n")
+        assert masked(shown) == masked(output.strip("\n")), step
+
+
+def test_the_demonstration_works(home: Home) -> None:
+    done = subprocess.run(
+        ["sh", str(ROOT / "tests" / "demo.sh")],
+        env={**home.env, "DEMO_RUNS": "1"},
+        cwd=home.path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for shown in (
+        "EVENT=commandfinish",
+        "pretxncommit.no-tabs hook exited with status 1",
+        "hook pretxncommit.no-tabs",
+        "What fails, and why",
+        "0 events lost, 0 failures",
+    ):
+        assert shown in done.stdout, done.stdout
+    for kind in ("no logging", "stock logtoprocess", "uilog"):
+        assert re.search(rf"{kind} +[\d.]+ ms", done.stdout), done.stdout
 
 
 def examples() -> Iterator[Example]:
     """All examples of hgrc files."""
     yield from blocks("ini")
-    text = docstring()
+    text = help_of_hg()
     for match in re.finditer(r"::\n\n((?:  .*\n|\n)+)", text):
         yield Example(
             name_of(EXTENSION),

@@ -248,7 +248,8 @@ def test_no_command_waits_for_a_name(home: Home) -> None:
         until("somebody to ask for a name", asked)
         # Not hg: threads of its dispatcher, by their names.
         names = {it.partition("<")[2].partition(">")[0] for it in asked()}
-        assert names <= {"uilog", "uilog-otlp", "resolve", "fleet", "logs"}
+        ours = {"uilog", "uilog-otlp", "uilog-signal"}
+        assert names <= ours | {"resolve", "fleet", "logs"}
         assert "fleet" in home.read("said")
         assert not questions(home.out / "reading")
     assert shell.returncode == 0

@@ -10,242 +10,40 @@ unexpectedly (``commandexception``), and so on. For each event, this extension
 can run a script, write a line to the blackbox, and send a record to a log
 daemon or a collector. None of this delays, changes or stops the command.
 
-Scripts
-=======
-
-A script is text for ``/bin/sh -c``, set for one event::
+The settings are in an hgrc file::
 
   [extensions]
   uilog =
 
   [logtoprocess]
+  # a script for an event
   commandfinish = /usr/local/bin/record-command
 
-uilog replaces the ``logtoprocess`` extension. If both are enabled, each event
-still runs its script once.
-
-A script runs in hg's working directory, detached from hg and its terminal.
-Its standard input and output are ``/dev/null``. If it fails, :hg:`debuguilog`
-shows the last 4 KB of its standard error, without secrets. These variables
-are set in its environment:
-
-``EVENT``
-  The event's name.
-``MSG1``
-  The message, truncated to 100,000 bytes.
-``OPT_<KEY>``
-  Each option of the event, such as ``OPT_RETURN_CODE``, ``OPT_DURATION`` and
-  ``OPT_CANONICAL_COMMAND`` for ``commandfinish``. If a key is not a valid
-  variable name, a copy with ``_`` for each invalid character is set as well.
-``HGPID``, ``HG``
-  The process ID of hg, and the path of its executable.
-``UILOG_EVENT_ID``, ``UILOG_SESSION``
-  A unique ID of the event, and of the hg process.
-``UILOG_TIME``
-  The time of the event (RFC 3339, with microseconds).
-``UILOG_DEPTH``
-  Nesting depth: 1 for a script of a command that you ran, 2 for a script of
-  an hg command that such a script ran. Scripts stop running at 5.
-``UILOG_TRUNCATED``
-  Names of values that were truncated to fit system limits. Not set if none
-  was.
-
-A script can read the whole event, with nothing truncated, as one line of
-JSON on standard input::
-
-  [logtoprocess]
-  commandfinish = record-json
-  commandfinish:stdin = json
-
-Scripts start in the order of their events.
-
-Settings
-========
-
-The defaults are shown::
-
   [uilog]
-  # how many scripts of one hg process may run at the same time
-  max-scripts = 8
-  # seconds until a script is terminated (0: never)
-  script-timeout = 600
-  # memory for events that wait for a script
-  queue-size = 64 MB
-  # seconds a closing ssh connection may stay silent before it is killed
-  # (0: no limit)
-  peer-timeout = 5
-  # seconds that closing an ssh connection may take in all, even if the server
-  # still sends (0: no limit)
-  peer-close-max = 30
-  # yes: one agent process per user delivers records to the sinks;
-  # no: one process per hg command
-  agent = yes
-  # seconds until the agent logs that a command still runs (0: never)
-  slow-command = 60
-  # memory for records of all the user's commands that wait for the agent
-  agent-queues-size = 256 MB
-  # seconds a command may wait at its end until its records are delivered
-  # (no: it never waits; auto: 1 if a collector is configured and a container
-  # ends with the command)
-  deliver-before-exit = auto
-  # yes: keep a history of your commands on this machine, for `uilog log`
-  history = no
-
-:hg:`debuguilog` shows each setting with its value and the file that sets it.
-
-Options and events that uilog adds
-==================================
-
-uilog adds options to some of hg's events:
-
-``commandfinish``
-  ``error_type``, ``error`` and ``detailed_exit_code``, if the command failed.
-  ``changesets`` and ``files_changed`` of its transactions. ``files_updated``,
-  ``files_merged``, ``files_removed`` and ``files_unresolved`` of its updates.
-  ``behavior`` of clones, pulls and updates: ``clone-stream``,
-  ``pull-nothing`` and the like. ``waited_for_user``: seconds that it waited
-  for the user. ``major_faults``, ``blocks_read``, ``blocks_written``,
-  ``voluntary_context_switches`` and ``involuntary_context_switches``.
-  ``lock_wait``, ``lock_held`` and ``wire_time``: seconds. ``bytes_sent``,
-  ``bytes_received``, ``roundtrips`` and ``wire_commands`` of all connections.
-``commandexception``
-  ``exception_type``, ``exception_message``, ``exception_stacktrace``, and
-  ``fingerprint``, which is the same for the same crash on any machine.
-``exthook``, ``pythonhook``
-  ``hook``, ``hooktype``, ``duration``, ``vetoed``, and ``source``, the line
-  that configures the hook. ``exit_code`` or ``signal`` of a program,
-  ``result`` or ``exception_type`` and ``exception_message`` of a function.
-
-and logs events that hg does not have:
-
-``hookrefused``
-  A hook has refused, or was skipped, and hg has not logged it: ``hook``,
-  ``hooktype``, ``reason`` (``untrusted``, ``not-loaded``, ``not-started``,
-  ``interrupted``), ``vetoed``, ``source``.
-``userwait``
-  hg has waited for a person: ``kind`` (``editor``, ``prompt``,
-  ``merge-tool``, ``interface``, ``diff-tool``, ``pager``), ``duration``,
-  ``outcome``.
-``lockwait``
-  A command has waited for a repository's lock: ``lock``, ``waited``,
-  ``outcome`` (``got``, ``timeout``, ``interrupted``, ``failed``), ``holder``,
-  ``holder_host``, ``holder_pid``, ``holder_command``, ``holder_session`` and
-  ``holders``.
-``lockbroken``
-  A lock was removed because its holder had died.
-``wirerequest``, ``wirefinish``
-  A server begins a request, or has answered it: ``request``,
-  ``wire_command``, ``repository``, ``remote_address`` and ``remote_user``; at
-  the end also ``duration``, ``outcome``, ``error_type``, ``bytes_sent`` and
-  ``bytes_received``.
-``session``
-  Once per process, only for sinks and scripts that name this event:
-  ``hg_version``, ``python_version``, ``uilog_version``, ``modules`` (``rust``,
-  ``c``, ``py``),
-  ``extensions``, ``container``, ``os_name``, ``os_version``, ``terminal``, and
-  what started hg: ``starter`` (``person``, ``ci``, ``editor``, ``agent``) and
-  ``starter_name``.
-
-ssh connections
-===============
-
-If a command has left connections to ssh peers open, uilog closes them before
-it logs the command's end. Each closed connection is logged as an event
-``peerclose``, with the options ``url``, ``duration``, ``outcome``
-(``closed``, ``timeout``, ``cut``, ``killed``, ``interrupted``,
-``foreign-fork``), ``leaked`` and ``exit_code``, and with ``bytes_sent``,
-``bytes_received``, ``roundtrips``, ``wire_time``, ``wire_commands``,
-``connected``, ``stream``, ``clone_bundle`` and, with ``--debug``,
-``opened_at``.
-
-Blackbox
-========
-
-If the ``blackbox`` extension is enabled, uilog writes ``.hg/blackbox.log``::
-
-  [extensions]
-  blackbox =
-
-The lines and settings are those of the stock extension. In addition, no line
-is lost when many processes rotate the file, and no file, pipe or directory in
-its place can hang hg. :hg:`help blackbox` describes how to read the log.
-
-Sinks
-=====
-
-uilog can also send events as structured records to log daemons and
-collectors. Passwords, tokens and commit messages are removed first. Each
-destination is called a sink; it has a name, a URL, and a list of the events
-that it receives::
-
-  [uilog]
-  # an OpenTelemetry collector: each command is a span
-  sink.fleet = otlp:https://collector.example:4318
-  sink.fleet:track = commandfinish, commandlost, commandexception, exthook
-  # a file of JSON lines
+  # a destination for records, by a URL
   sink.audit = file:~/log/hg-%Y-%m-%d.jsonl
-  # the local syslog daemon
-  sink.desk = syslog:
-  # a program that listens at a local socket
-  sink.agent = unix:$XDG_RUNTIME_DIR/hg-events.sock
+  # a history of your commands, for `uilog log`
+  history = yes
 
-Sinks that send to other machines (``otlp:``, ``syslog+tcp:``,
-``syslog+tls:``) receive only the parts of a command line that are known to be
-harmless: the command, the names of its options, revisions, numbers and paths.
-Everything else is replaced by ``<message>``, ``<value>`` and the like. With
-``sink.NAME:argv = redacted``, the default of local sinks, a sink receives
-everything except what looks like a secret.
+Topics, such as :hg:`help uilog.scripts`:
 
-Unless ``agent = no``, ``sink.NAME:rollup = status, identify`` sends one record
-a minute for all runs of these commands: how many there were, how many failed
-and how long they took.
+:scripts: Scripts that events run
+:events: Options and events that uilog adds
+:peers: Connections to other repositories
+:blackbox: The blackbox
+:sinks: Destinations for records
+:privacy: What sinks are not told
+:fleet: Many users and machines
+:failures: What has failed or was lost
+:off: Switching uilog off
 
-If a command is killed, there is no ``commandfinish``. Sinks receive
-``commandlost`` instead, with the options ``canonical_command``, ``duration``,
-``began``, ``cause`` (``signal`` or ``unknown``) and ``signal``: at once, or
-when the next command runs. No script is run for it.
+:hg:`help uilog.max-scripts` describes one setting, as ``uilog help
+max-scripts`` does. :hg:`debuguilog` shows each setting with its value and the
+file that sets it.
 
-With an agent, sinks receive ``commandslow`` while a command runs for longer
-than ``slow-command``, with ``canonical_command``, ``running``, ``began``,
-``times`` and ``phase``: ``lock`` (with the options of ``lockwait`` that
-describe the holder), ``wire`` (``wire_command``, ``url``), ``hook``
-(``hook``), ``editor``, ``mergetool``, ``program`` or ``else``.
-
-Undelivered records of ``otlp:`` sinks are queued on disk; ``uilog spool``
-shows them. With any sink, a ``TRACEPARENT`` in hg's environment becomes the
-parent of the command's span, and hooks and scripts inherit the command's own
-``TRACEPARENT``.
-
-Failures
-========
-
-A failure of logging never affects the command. It is counted, and
-:hg:`debuguilog` shows it: sinks that cannot be reached, settings and options
-that do not exist, misspelled events, and scripts that failed while the
-command ran. With ``--debug``, a command shows its own logging failures at
-once.
-
-The program ``uilog`` is installed with this extension:
-
-- ``uilog check`` finds what is wrong with the configuration.
-- ``uilog status`` shows what is running and what has failed.
-- ``uilog spool`` shows the records that wait for collectors.
-- ``uilog run -- COMMAND`` logs rhg or any other program.
-- ``uilog emit`` logs a custom event.
-
-Switching uilog off
-===================
-
-To switch all of uilog off, set ``UILOG=off`` in the environment, or this
-setting in a configuration file that hg trusts::
-
-  [uilog]
-  enabled = no
-
-Then hg runs as if uilog were not installed, and :hg:`debuguilog` shows what
-has switched it off. If ``logtoprocess`` or ``blackbox`` is enabled, the stock
-extension does its work again. Restart a running :hg:`serve` for the change to
-take effect.
+If events are missing, ``uilog check`` finds what is wrong with the
+configuration, and ``uilog status`` shows what is running and what has failed.
+To switch all of uilog off, set ``UILOG=off`` in the environment.
 """
 
 from __future__ import annotations
@@ -276,6 +74,8 @@ if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
     # This setting is new in hg 6.3. If there is a minimumhgversion, hg
     # determines its own version, which costs as much as this whole module.
     minimumhgversion = b'6.3'
+
+__version__ = b'0.1.0'
 
 cmdtable: dict = {}
 command = registrar.command(cmdtable)
@@ -370,6 +170,7 @@ def uisetup(ui):
         ('other peers', _factory(), _wrapfactory),
         ('ssh peers', findmodule('ssh peers', 'sshpeer'), _wrapssh),
         ('servers', findmodule('servers', 'server'), _prepareserver),
+        ('help', findmodule('help', 'help'), _addhelp),
     ):
         if module is not None:
             whenloaded(label, module, func)
@@ -470,6 +271,11 @@ def _wrapssh(module):
 
 def _prepareserver(module):
     loadparts()
+
+
+def _addhelp(module):
+    # Its texts are long, and few commands show help.
+    _load('topics').add(module)
 
 
 def _registeritems(ui):

@@ -3,6 +3,9 @@
 //!
 //! Must not know options of sinks, or how to connect to one.
 
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
+
 /// A URL whose scheme is in lower case: capitals in it mean nothing.
 // RFC 3986, section 3.1
 pub(crate) fn with_lower_scheme(url: &[u8]) -> Vec<u8> {
@@ -105,7 +108,53 @@ pub const KINDS: &str = "file:, syslog:, unix:, otlp:";
 
 /// That a URL is of none of these kinds.
 pub fn no_kind(url: &[u8]) -> String {
-    format!("'{}' is not a kind of sink: {KINDS}", shown_url(url))
+    let problem =
+        format!("'{}' is not a kind of sink: {KINDS}", shown_url(url));
+    match meant_url(url) {
+        Some(meant) => format!("{problem}; {}", did_you_mean(&meant)),
+        None => problem,
+    }
+}
+
+/// What an invalid URL was probably meant to be, as far as it may be shown.
+pub fn meant_url(url: &[u8]) -> Option<String> {
+    const SCHEMES: [&str; 7] = [
+        "file",
+        "unix",
+        "unix-dgram",
+        "syslog",
+        "syslog+tcp",
+        "syslog+tls",
+        "otlp",
+    ];
+    let shown = shown_url(url);
+    if shown.starts_with(['/', '~', '$']) {
+        return Some(format!("file:{shown}"));
+    }
+    let (scheme, rest) = shown.split_once(':')?;
+    match &*scheme.to_ascii_lowercase() {
+        "http" | "https" => Some(format!("otlp:{shown}")),
+        "otlp+http" | "otlphttp" => Some(format!("otlp:http:{rest}")),
+        "otlp+https" => Some(format!("otlp:https:{rest}")),
+        "otlp" => meant_collector(rest),
+        "tcp" | "syslog-tcp" => Some(format!("syslog+tcp:{rest}")),
+        "tls" | "syslog-tls" => Some(format!("syslog+tls:{rest}")),
+        scheme => meant(scheme.as_bytes(), SCHEMES.into_iter())
+            .map(|meant| format!("{meant}:{rest}")),
+    }
+}
+
+/// What the URL of a collector was probably meant to be, which has no scheme of
+/// its own.
+fn meant_collector(rest: &str) -> Option<String> {
+    let host = rest.strip_prefix("//").unwrap_or(rest);
+    if host.contains("://") || host.is_empty() || host.starts_with('/') {
+        return None;
+    }
+    let locals = ["localhost", "127.", "[::1]"];
+    let is_local = locals.iter().any(|it| host.starts_with(it));
+    let scheme = if is_local { "http" } else { "https" };
+    Some(format!("otlp:{scheme}://{host}"))
 }
 
 /// What is wrong with a URL, as far as known without the environment and
@@ -138,10 +187,18 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
                 begin.eq_ignore_ascii_case(scheme).then_some(host)
             };
             match host(b"https://").or_else(|| host(b"http://")) {
-                None => Some(format!(
-                    "'{}': it must begin with http:// or https://",
-                    shown()
-                )),
+                None => {
+                    let problem = format!(
+                        "'{}': it must begin with http:// or https://",
+                        shown()
+                    );
+                    Some(match meant_url(url) {
+                        Some(meant) => {
+                            format!("{problem}; {}", did_you_mean(&meant))
+                        }
+                        None => problem,
+                    })
+                }
                 Some(host) => {
                     let is_host =
                         host.first().is_some_and(|it| !b":/".contains(it));
@@ -231,10 +288,45 @@ mod tests {
             ("unix:", "'unix:' has no absolute path"),
             ("syslog+tcp:a", "'syslog+tcp:a' names no host"),
             ("syslog+tls://:1", "'syslog+tls://:1' names no host"),
-            ("otlp:a", "'otlp:a': it must begin with http:// or https://"),
+            (
+                "otlp:a",
+                "'otlp:a': it must begin with http:// or https://; did you \
+                 mean 'otlp:https://a'?",
+            ),
+            (
+                "otpl:https://a",
+                "'otpl:https://a' is not a kind of sink: file:, syslog:, \
+                 unix:, otlp:; did you mean 'otlp:https://a'?",
+            ),
             ("otlp:http://", "'otlp:http://' names no host"),
         ] {
             assert_eq!(url_problem(url.as_bytes()).as_deref(), Some(problem));
+        }
+    }
+
+    #[test]
+    fn it_is_guessed_what_an_invalid_url_means() {
+        for (url, meant) in [
+            ("otpl:http://a:4318", Some("otlp:http://a:4318")),
+            ("http://localhost:4318", Some("otlp:http://localhost:4318")),
+            ("HTTPS://u:pw@a/x", Some("otlp:HTTPS://...@a/x")),
+            ("otlp:localhost:4318", Some("otlp:http://localhost:4318")),
+            (
+                "otlp://collector.example",
+                Some("otlp:https://collector.example"),
+            ),
+            ("otlp+http://a", Some("otlp:http://a")),
+            ("tcp://a:514", Some("syslog+tcp://a:514")),
+            ("sylog:/dev/log", Some("syslog:/dev/log")),
+            ("fiel:/var/log/hg", Some("file:/var/log/hg")),
+            ("~/log/hg.jsonl", Some("file:~/log/hg.jsonl")),
+            ("/var/log/hg", Some("file:/var/log/hg")),
+            ("otlp:grpc://a", None),
+            ("kafka://a", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(meant_url(url.as_bytes()).as_deref(), meant, "{url}");
         }
     }
 }

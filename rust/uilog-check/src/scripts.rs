@@ -151,6 +151,9 @@ fn check_script(
         FirstWord::Builtin(word) => return Program::Builtin(lossy(&word)),
         FirstWord::Unknown => return Program::NotChecked,
     };
+    if let Some(finding) = relative(subject, &word, place) {
+        push(finding);
+    }
     match look_up(subject, &word) {
         Lookup::Found(program) => {
             if let Some(finding) = check_interpreter(&program) {
@@ -164,6 +167,49 @@ fn check_script(
             Program::Unusable
         }
     }
+}
+
+/// A program with a relative path: each command looks it up in the directory in
+/// which it is called, as with the stock extension.
+fn relative(
+    subject: &Subject<'_>,
+    word: &[u8],
+    place: &Source,
+) -> Option<Finding> {
+    let path = expanded(word, subject.environment);
+    if !word.contains(&b'/') || word.contains(&b'~') || path.is_absolute() {
+        return None;
+    }
+    let named = first_line(word);
+    let is_here = usable(&subject.cwd.join(&path)).is_ok();
+    let now = if is_here {
+        "there is one"
+    } else {
+        "there is none"
+    };
+    let text = format!(
+        "the program {named} is looked up in the directory in which hg is \
+         called: {now} in {}",
+        subject.cwd.display()
+    );
+    // Where the author of the file may have expected it.
+    let dirs = [
+        place.path().and_then(Path::parent),
+        subject.loaded.root.as_deref(),
+        Some(subject.cwd),
+    ];
+    let mut meant = dirs.into_iter().flatten().map(|dir| dir.join(&path));
+    let advice = meant.find(|it| usable(it).is_ok()).map_or_else(
+        || "write its absolute path, or a name that is on PATH".to_owned(),
+        |path| {
+            let path: PathBuf = path
+                .components()
+                .filter(|it| *it != std::path::Component::CurDir)
+                .collect();
+            did_you_mean(&path.display().to_string())
+        },
+    );
+    Some(Finding::warning("script-relative", text).advise(advice))
 }
 
 /// What became of looking for a program.

@@ -1,5 +1,6 @@
-//! `uilog generate`: shell completions and manual pages, generated from the
-//! definitions of the arguments.
+//! `uilog generate`: the scripts that complete in a shell, manual pages,
+//! generated from the definitions of the arguments, and what hg, man and the
+//! documentation tell of topics and settings.
 //!
 //! The results are in the tree, under `completions` and `docs/man`, so that
 //! installing needs no second step; a test compares.
@@ -11,19 +12,22 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::Arg;
+use clap::ArgAction;
 use clap::Command;
 use clap::ValueHint;
 use clap::builder::StyledStr;
-use clap_complete::Shell;
 use clap_mangen::Man;
+
+use crate::complete;
+use crate::help;
+use crate::manual::MANUAL;
+use crate::manual::NAME;
+use crate::manual::VERSION;
+use crate::manual::escaped;
 
 /// Text with more words before its colon is a sentence.
 const MAX_HEAD_WORDS: usize = 2;
-
-/// The manual's name, in each page's head.
-const MANUAL: &str = "uilog manual";
-const NAME: &str = "uilog";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Make shell completions or manual pages
 #[derive(Debug, clap::Args)]
@@ -37,7 +41,7 @@ enum What {
     /// Print the completions for a shell
     Completions {
         /// The shell
-        shell: Shell,
+        shell: complete::Shell,
     },
     /// Write the manual pages into a directory
     Man {
@@ -45,31 +49,52 @@ enum What {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+    /// Print the Python module with the help for hg
+    Help,
+    /// Print a file with its generated parts renewed: the docstring of a Python
+    /// module, the tables of settings in a Markdown page
+    Parts {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
 }
 
 pub(crate) fn run(
     arguments: &Arguments,
     command: &Command,
 ) -> anyhow::Result<()> {
-    let mut command = without_hidden(command);
     match &arguments.what {
-        What::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut command, NAME, &mut script);
-            io::stdout().lock().write_all(&script)?;
-            Ok(())
-        }
+        What::Completions { shell } => print(complete::script(*shell)),
         What::Man { dir } => {
-            // Its page would only say what these pages say.
-            command = command.disable_help_subcommand(true);
+            let mut command = without_hidden(command);
             command.build();
-            write_pages(&command, dir)
+            write_pages(&command, dir)?;
+            let path = dir.join(format!("{NAME}.5"));
+            fs::write(&path, help::roff::page())
+                .with_context(|| path.display().to_string())
+        }
+        What::Help => print(&help::python::module()),
+        What::Parts { file } => {
+            let text = fs::read_to_string(file)
+                .with_context(|| file.display().to_string())?;
+            let is_python = file.extension().is_some_and(|it| it == "py");
+            let renewed = if is_python {
+                help::parts::with_docstring(&text)
+            } else {
+                help::parts::with_tables(&text)
+            };
+            print(&renewed.with_context(|| file.display().to_string())?)
         }
     }
 }
 
-/// The same without the subcommands that are not for users: completions would
-/// propose them.
+fn print(text: &str) -> anyhow::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// The same without the subcommands that are not for users.
 fn without_hidden(command: &Command) -> Command {
     let help = |text: Option<&StyledStr>| text.cloned().unwrap_or_default();
     let all = command.get_subcommands();
@@ -79,6 +104,7 @@ fn without_hidden(command: &Command) -> Command {
         .long_about(help(command.get_long_about()))
         .after_help(help(command.get_after_help()))
         .subcommand_required(true)
+        .disable_help_subcommand(true)
         .subcommands(all.filter(|it| !it.is_hide_set()).cloned())
 }
 
@@ -109,7 +135,7 @@ fn render(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
         ".TH \"{name}\" 1 \"\" \"{NAME} {VERSION}\" \"{MANUAL}\""
     )?;
     man.render_name_section(page)?;
-    man.render_synopsis_section(page)?;
+    writeln!(page, ".SH SYNOPSIS\n{}", synopsis(&command))?;
     man.render_description_section(page)?;
     let (prose, sections) = parts(help.as_deref().unwrap_or_default());
     for paragraph in prose {
@@ -136,6 +162,74 @@ fn render(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
         writeln!(page, ".fi")?;
     }
     Ok(())
+}
+
+/// The command with its arguments, and the names of their values.
+fn synopsis(command: &Command) -> String {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    let mut line = format!("\\fB{}\\fR", escaped(name));
+    let is_shown = |argument: &&Arg| {
+        !argument.is_hide_set()
+            && !matches!(
+                argument.get_action(),
+                ArgAction::Help
+                    | ArgAction::HelpShort
+                    | ArgAction::HelpLong
+                    | ArgAction::Version
+            )
+    };
+    let all = command.get_arguments().filter(is_shown);
+    let (places, options): (Vec<_>, Vec<_>) =
+        all.partition(|argument| argument.is_positional());
+    for argument in options.into_iter().chain(places) {
+        let mut text = values(argument);
+        if argument.is_positional() {
+            text = text.trim_start().to_owned();
+        }
+        if let Some(flag) = flag(argument) {
+            text = format!("\\fB{}\\fR{text}", escaped(&flag));
+        }
+        if !argument.is_required_set() {
+            text = format!("[{text}]");
+        }
+        let is_repeated = matches!(argument.get_action(), ArgAction::Append);
+        let dots = if is_repeated { "..." } else { "" };
+        line.push_str(&format!(" {}{dots}", text.trim()));
+    }
+    if command.has_subcommands() {
+        line.push_str(" \\fICOMMAND\\fR");
+    }
+    line
+}
+
+/// How an option is written, the short way if there is one.
+fn flag(argument: &Arg) -> Option<String> {
+    let short = argument.get_short().map(|it| format!("-{it}"));
+    short.or_else(|| argument.get_long().map(|it| format!("--{it}")))
+}
+
+/// The names of an argument's values, with a blank before them if it is an
+/// option.
+fn values(argument: &Arg) -> String {
+    if !argument.get_action().takes_values() {
+        return String::new();
+    }
+    let fallback = argument.get_id().as_str().to_uppercase();
+    let names = argument.get_value_names().map_or_else(
+        || vec![fallback],
+        |names| names.iter().map(ToString::to_string).collect(),
+    );
+    let names = names.iter().map(|it| format!("\\fI{}\\fR", escaped(it)));
+    let names = names.collect::<Vec<_>>().join(" ");
+    let is_optional = argument
+        .get_num_args()
+        .is_some_and(|range| range.min_values() == 0)
+        && !argument.is_positional();
+    if is_optional {
+        format!(" [{names}]")
+    } else {
+        format!(" {names}")
+    }
 }
 
 fn write_lines(page: &mut Vec<u8>, text: &str) -> io::Result<()> {
@@ -179,21 +273,10 @@ fn parts(help: &str) -> (Vec<&str>, Vec<Section<'_>>) {
     (prose, sections)
 }
 
-/// A line of text that roff prints unchanged.
-fn escaped(line: &str) -> String {
-    let escaped = line
-        .replace('\\', "\\e")
-        .replace('-', "\\-")
-        .replace('\'', "\\(aq");
-    if escaped.starts_with('.') {
-        format!("\\&{escaped}")
-    } else {
-        escaped
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
@@ -208,9 +291,25 @@ mod tests {
     }
 
     #[test]
-    fn roff_takes_lines_as_text() {
-        assert_eq!(escaped(".a \\n -x"), "\\&.a \\en \\-x");
-        assert_eq!(escaped("'a'"), "\\(aqa\\(aq");
-        assert_eq!(escaped("a 'b'"), "a \\(aqb\\(aq");
+    fn a_synopsis_names_the_values() {
+        let mut command = crate::Arguments::command();
+        command.build();
+        let mut of = |names: &[&str]| {
+            let mut found = &mut command;
+            for name in names {
+                found = found.find_subcommand_mut(name).unwrap();
+            }
+            synopsis(found).replace("\\fB", "").replace("\\fI", "")
+        };
+        let plain = |text: String| text.replace("\\fR", "").replace('\\', "");
+        let check = plain(of(&["check"]));
+        assert!(check.starts_with("uilog check [--run EVENT]"), "{check}");
+        assert!(check.contains(" [--connect [SINK]]"), "{check}");
+        assert!(check.contains(" [-R REPO]"), "{check}");
+        let emit = plain(of(&["emit"]));
+        assert!(emit.contains(" [--opt KEY=VALUE]..."), "{emit}");
+        assert!(emit.ends_with(" EVENT MESSAGE"), "{emit}");
+        let flush = plain(of(&["spool", "flush"]));
+        assert!(flush.ends_with(" [SINKS]..."), "{flush}");
     }
 }

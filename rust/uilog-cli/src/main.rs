@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod agent;
 mod check;
+mod complete;
 mod config;
 mod configured;
 mod emit;
@@ -13,10 +14,12 @@ mod encoding;
 mod export;
 mod flush;
 mod generate;
+mod help;
 mod history;
 mod journal;
 mod known;
 mod log;
+mod manual;
 mod native;
 mod open;
 mod output;
@@ -56,13 +59,14 @@ use uilog_sys::malloc;
 /// The hg extension `uilog` logs what hg does: it runs the scripts of
 /// `[logtoprocess]`, sends records to the sinks of `[uilog]`, and writes the
 /// blackbox. This program checks the configuration, shows what is running and
-/// what has failed, and logs programs other than hg. `hg help uilog` describes
-/// the configuration.
+/// what has failed, and logs programs other than hg. `uilog help` describes the
+/// configuration.
 #[derive(Debug, Parser)]
 #[command(
     name = "uilog",
     version,
     arg_required_else_help = true,
+    disable_help_subcommand = true,
     after_help = "\
 Examples:
     uilog check                           find errors in the configuration
@@ -76,6 +80,7 @@ Examples:
   uilog flush                           deliver them before a job ends
   uilog config --source logtoprocess    list scripts, with file and line
   uilog run -- rhg files                log a command that is not hg
+  uilog help agent-idle                 describe a setting, a topic or an event
 
 Files:
   the hgrc files listed in `hg help config`
@@ -94,6 +99,8 @@ enum Command {
     Agent(agent::Arguments),
     #[command(visible_alias = "doctor")]
     Check(check::Arguments),
+    #[command(hide = true)]
+    Complete(complete::Arguments),
     Config(config::Arguments),
     /// Run scripts and deliver records for one hg process (internal)
     ///
@@ -124,6 +131,7 @@ Files:
     #[cfg(target_os = "linux")]
     Run(run::Arguments),
     Flush(flush::Arguments),
+    Help(help::Arguments),
     #[command(hide = true)]
     Generate(generate::Arguments),
     /// Redact NUL-terminated texts from standard input (internal, started by
@@ -189,6 +197,10 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         #[cfg(target_os = "linux")]
         Command::Agent(arguments) => agent::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Complete(arguments) => {
+            complete::run(&arguments, &Arguments::command())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Config(arguments) => config::run(&arguments),
         Command::Emit(arguments) => emit::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
@@ -196,6 +208,9 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Generate(arguments) => {
             generate::run(&arguments, &Arguments::command())
                 .map(|()| ExitCode::SUCCESS)
+        }
+        Command::Help(arguments) => {
+            help::run(&arguments, &Arguments::command())
         }
         Command::History(arguments) => history::run(&arguments),
         Command::Journal(arguments) => journal::run(&arguments),

@@ -48,7 +48,7 @@ const MAX_WAITING: usize = 256 << 20;
 const MAX_NAMED: usize = 5;
 
 /// Where records are.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Sources {
     /// Files of records from sinks `file:` and `uilog spool export`,
     /// directories of such files, blackboxes, or repositories with a blackbox;

@@ -13,7 +13,7 @@ use uilog_event::events;
 
 /// Takes anything, and proposes these.
 #[derive(Clone)]
-pub(crate) struct Suggest(fn() -> Vec<String>);
+pub(crate) struct Suggest(pub(crate) fn() -> Vec<String>);
 
 /// Accepts any event, and completes the known ones.
 pub(crate) fn event() -> Suggest {

@@ -21,6 +21,7 @@ use uilog_history::trace::Builder;
 use uilog_history::trace::NodeKind;
 use uilog_history::trace::Span;
 use uilog_history::trace::Trace;
+use uilog_history::when;
 use uilog_sys::terminal;
 
 use crate::output;
@@ -36,6 +37,7 @@ use crate::output::visible;
 use crate::select;
 use crate::select::EXIT_USAGE;
 use crate::select::Selection;
+use crate::select::Sources;
 
 /// The name of the newest one.
 const LAST: &str = "last";
@@ -143,6 +145,36 @@ fn last(sources: &[Source], query: &Query) -> Result<String, String> {
     newest
         .map(|it| it.1)
         .ok_or_else(|| "there is no such trace".to_owned())
+}
+
+/// The ids of the newest traces of the last day, for a shell that completes
+/// them; none if they cannot be read.
+pub(crate) fn newest(count: usize) -> Vec<String> {
+    let Ok(opened) = Sources::default().open() else {
+        return Vec::new();
+    };
+    let span =
+        select::with_clock(|clock| when::between(Some("1d"), None, clock));
+    let Ok(span) = span else {
+        return Vec::new();
+    };
+    let query = Query::new(Filters {
+        span,
+        ..Filters::default()
+    });
+    let each = |times: &mut BTreeMap<String, i64>, found: Found<'_>| {
+        let id = found.record.trace_id.as_str();
+        if !id.is_empty() {
+            let time = times.entry(id.to_owned()).or_default();
+            *time = found.time.max(*time);
+        }
+    };
+    let (states, _) = scan::scan(&opened.sources, &query, each);
+    let times: BTreeMap<String, i64> = states.into_iter().flatten().collect();
+    let mut times: Vec<_> =
+        times.into_iter().map(|(id, at)| (at, id)).collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.into_iter().take(count).map(|(_, id)| id).collect()
 }
 
 type Lines = Vec<(i64, Vec<u8>)>;

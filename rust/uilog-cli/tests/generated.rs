@@ -1,4 +1,5 @@
-//! The generated files for shells and man match the program's arguments.
+//! The generated files for shells, man, hg and readers match the program's
+//! arguments and the table of settings.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -59,4 +60,21 @@ fn manual_pages_are_those_in_the_tree() {
         assert!(found.get(name) == Some(text), "docs/man/{name}: {ADVICE}");
     }
     assert_eq!(found.len(), expected.len(), "docs/man: {ADVICE}");
+}
+
+#[test]
+fn the_help_of_hg_is_that_in_the_tree() {
+    let found = fs::read(tree("hgext/uilog/helptexts.py")).unwrap();
+    let expected = generate(&["help"]);
+    assert!(found == expected, "hgext/uilog/helptexts.py: {ADVICE}");
+}
+
+#[test]
+fn generated_parts_are_those_in_the_tree() {
+    for name in ["docs/configuration.md", "hgext/uilog/__init__.py"] {
+        let path = tree(name);
+        let found = fs::read(&path).unwrap();
+        let expected = generate(&["parts", path.to_str().unwrap()]);
+        assert!(found == expected, "{name}: {ADVICE}");
+    }
 }

@@ -24,6 +24,7 @@
 pub mod brake;
 mod config;
 pub mod date;
+pub mod described;
 mod environment;
 mod error;
 pub mod expand;

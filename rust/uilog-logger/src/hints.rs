@@ -184,7 +184,7 @@ mod tests {
              'command'?",
             "uilog.sink.none:track: there is no uilog.sink.none",
             "uilog.sink.b: 'fil:/x' is not a kind of sink: file:, syslog:, \
-             unix:, otlp:",
+             unix:, otlp:; did you mean 'file:/x'?",
             "logtoprocess.comandfinish: no event of this name is known; did \
              you mean 'commandfinish'?",
             "logtoprocess.command:stdinn: no event has a ':' in its name, \

@@ -9,6 +9,9 @@ use uilog_channel::sink_config;
 use uilog_check::trial;
 use uilog_check::trial::Outcome;
 use uilog_check::trial::Trial;
+use uilog_event::events;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 use uilog_finding::finding::Finding;
 use uilog_finding::subject;
 use uilog_finding::subject::Subject;
@@ -51,8 +54,22 @@ pub(super) fn try_script(
     let Some((_, script)) = sink.events().find(|(it, _)| *it == event) else {
         let text =
             format!("the event '{name}' has neither a script nor a sink");
-        let finding = Finding::error(WITHOUT_SCRIPT, text)
-            .advise(format!("[logtoprocess] {name} = SCRIPT"));
+        let (definitions, _) = sinks_check::configured(subject);
+        let tracked = definitions.iter().flat_map(|it| it.list("track"));
+        let scripts = sink.events().map(|(event, _)| event.to_vec());
+        let wanted: Vec<_> = scripts
+            .chain(tracked)
+            .filter_map(|event| String::from_utf8(event).ok())
+            .collect();
+        let known = events::KNOWN.iter().map(|known| known.name);
+        let meant =
+            meant(event, wanted.iter().map(String::as_str).chain(known));
+        let is_known = events::find(event).is_some();
+        let advice = match meant.filter(|_| !is_known) {
+            Some(meant) => did_you_mean(meant),
+            None => format!("[logtoprocess] {name} = SCRIPT"),
+        };
+        let finding = Finding::error(WITHOUT_SCRIPT, text).advise(advice);
         return Ok(Tried {
             run: None,
             finding: Some(finding),
@@ -156,17 +173,22 @@ pub(super) fn try_to_reach(
     let (mut definitions, globals) = sinks_check::configured(subject);
     if let Some(named) = named {
         let name = named.strip_prefix(sink_config::PREFIX).unwrap_or(named);
-        let names = definitions.iter().map(|it| it.name.clone());
-        let names = names.collect::<Vec<_>>().join(", ");
+        let names: Vec<_> =
+            definitions.iter().map(|it| it.name.clone()).collect();
         definitions.retain(|it| it.name == name);
         if definitions.is_empty() {
-            let known = match names.as_str() {
-                "" => "none is".to_owned(),
-                names => format!("these are: {names}"),
+            let known = if names.is_empty() {
+                "none is".to_owned()
+            } else {
+                format!("these are: {}", names.join(", "))
             };
-            return Err(format!(
-                "uilog: no sink '{name}' is configured here ({known})"
-            ));
+            let problem =
+                format!("uilog: no sink '{name}' is configured here ({known})");
+            let names = names.iter().map(String::as_str);
+            return Err(match meant(name.as_bytes(), names) {
+                Some(meant) => format!("{problem}; {}", did_you_mean(meant)),
+                None => problem,
+            });
         }
     }
     Ok(connect::run(definitions, &Arc::new(globals)))

@@ -8,6 +8,8 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use uilog_config::Config;
+use uilog_event::suggest::did_you_mean;
+use uilog_event::suggest::meant;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::spools;
 use uilog_sinks::spools::Owned;
@@ -51,6 +53,11 @@ impl Spools {
         Ok(Self { globals, all })
     }
 
+    /// The sinks' names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.all.iter().map(|it| it.sink.clone()).collect()
+    }
+
     /// What there is to know of each.
     pub(crate) fn facts(&self) -> Vec<SpoolFacts> {
         let now = SystemTime::now();
@@ -72,11 +79,16 @@ impl Spools {
         let has = |name: &String| all.iter().any(|it| it.sink == *name);
         if let Some(name) = names.iter().find(|name| !has(name)) {
             let all = all.iter().map(|it| it.sink.as_str());
+            let meant = meant(name.as_bytes(), all.clone()).map(did_you_mean);
             let all = all.collect::<Vec<_>>().join(", ");
             let all = if all.is_empty() { "none" } else { &all };
-            output::say(&format!(
+            let mut text = format!(
                 "uilog: no sink '{name}' has a spool; those that do: {all}"
-            ));
+            );
+            if let Some(meant) = meant {
+                text.push_str(&format!("; {meant}"));
+            }
+            output::say(&text);
             return Ok(Err(ExitCode::from(EXIT_USAGE)));
         }
         let is_meant =
