@@ -118,7 +118,13 @@ def make_sdist(tmp: Path, epoch: int) -> Path:
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, tree / name)
     made = build("build_sdist", tree, tmp / "sdist", {})
-    files = archives.read_tar(made)
+    # What setuptools writes for itself lists what it has found, and finds more
+    # in a source archive than in a checkout.
+    files = {
+        name: file
+        for name, file in archives.read_tar(made).items()
+        if ".egg-info/" not in name and not name.endswith("/setup.cfg")
+    }
     path = tmp / made.name
     archives.write_tar(path, files, epoch)
     return path

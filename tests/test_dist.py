@@ -51,7 +51,9 @@ def in_dist_info(files: archives.Files, name: str) -> bytes:
     return files[found].data
 
 
-def test_the_source_archive_has_every_file(tmp_path: Path) -> None:
+def test_the_source_archive_has_every_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = archives.read_tar(dist.make_sdist(tmp_path, EPOCH))
     asked = ["git", "ls-files"]
     done = subprocess.run(
@@ -59,10 +61,17 @@ def test_the_source_archive_has_every_file(tmp_path: Path) -> None:
     )
     there = {it for it in done.stdout.splitlines() if (ROOT / it).is_file()}
     packed = {name.partition("/")[2] for name in files}
-    made = {it for it in packed - there if ".egg-info/" not in it}
     assert there - packed == set()
-    assert made == {"PKG-INFO", "setup.cfg"}
+    assert packed - there == {"PKG-INFO"}
     assert files["uilog-0.1.0/release/cargo-for-wheel"].is_executable
+    # The same again from what is packed.
+    packed_tree = dist.unpack(
+        tmp_path / "uilog-0.1.0.tar.gz", tmp_path / "tree"
+    )
+    monkeypatch.setattr(dist, "ROOT", packed_tree)
+    (tmp_path / "again").mkdir()
+    again = dist.make_sdist(tmp_path / "again", EPOCH)
+    assert again.read_bytes() == (tmp_path / again.name).read_bytes()
 
 
 def test_the_wheel_names_its_platform_and_its_files(

@@ -32,6 +32,10 @@ pub(super) const NAMES: [&str; 3] = ["uilog", "logtoprocess", "blackbox"];
 // hg: extensions._importext
 const PACKAGES: [&[u8]; 3] = [b"hgext.", b"hgext3rd.", b""];
 
+/// The first Mercurial that uilog lets itself be loaded by.
+// `minimumhgversion` in hgext/uilog/__init__.py
+const FIRST_VERSION: (u32, u32) = (6, 3);
+
 /// The most that hg's file with its version may have.
 const MAX_VERSION_BYTES: u64 = 64 << 10;
 
@@ -218,6 +222,9 @@ impl<'a> Extensions<'a> {
                 searches.push((Some(index), search));
             }
         }
+        if name == NAMES[0] {
+            refuse_old(&self.hgs, &mut searches);
+        }
         let mut is_loaded = false;
         for (hg, search) in searches {
             match search {
@@ -285,6 +292,38 @@ impl<'a> Extensions<'a> {
                 "the one on PATH is what `hg` runs; `$HG` names another one",
             ));
         }
+    }
+}
+
+/// Notes which hg does not load uilog, though it finds it: an old one. What a
+/// path leads to is for every hg; the first one is the likeliest.
+fn refuse_old(hgs: &[Hg], searches: &mut [(Option<usize>, Search)]) {
+    for (index, search) in searches {
+        let hg = hgs.get(index.unwrap_or_default());
+        let version = hg.and_then(|hg| hg.version.as_deref());
+        if let (Search::Found(_), Some(version)) = (&*search, version)
+            && is_too_old(version)
+        {
+            let (major, minor) = FIRST_VERSION;
+            *search = Search::Missing(
+                format!(
+                    "Mercurial {version} is too old: uilog needs \
+                     {major}.{minor} or newer"
+                ),
+                "install a newer Mercurial, or do not enable uilog".to_owned(),
+            );
+        }
+    }
+}
+
+/// Whether a version is earlier than the first one that uilog supports; an
+/// unknown one is not.
+fn is_too_old(version: &str) -> bool {
+    let mut numbers = version.split(|it: char| !it.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    match (next(), next()) {
+        (Some(major), minor) => (major, minor.unwrap_or(0)) < FIRST_VERSION,
+        _ => false,
     }
 }
 
@@ -461,6 +500,33 @@ mod tests {
         }
         fs::write(&file, "version = get()\n").unwrap();
         assert_eq!(version(dir.path()), None);
+    }
+
+    #[test]
+    fn an_old_mercurial_does_not_load_uilog() {
+        for old in ["5.6.1", "6.2.3+hg1.abc", "6.2rc0", "6", "4.9"] {
+            assert!(is_too_old(old), "{old}");
+        }
+        for new in ["6.3", "6.3rc0", "6.10", "7.2.4", "10.0", "unknown", ""] {
+            assert!(!is_too_old(new), "{new}");
+        }
+        let hg = |version: &str| Hg {
+            path: "hg".to_owned(),
+            found: vec!["first on PATH"],
+            version: Some(version.to_owned()),
+            uilog: None,
+            package: None,
+        };
+        let file = || Search::Found("uilog.py".into());
+        let mut searches =
+            vec![(Some(0), file()), (Some(1), file()), (None, file())];
+        refuse_old(&[hg("5.6.1"), hg("6.3.3")], &mut searches);
+        let refused = Search::Missing(
+            "Mercurial 5.6.1 is too old: uilog needs 6.3 or newer".to_owned(),
+            "install a newer Mercurial, or do not enable uilog".to_owned(),
+        );
+        assert_eq!([&searches[0].1, &searches[2].1], [&refused, &refused]);
+        assert_eq!(searches[1].1, file());
     }
 
     #[test]
