@@ -332,9 +332,10 @@ bench: venv .venv/.stamp-collector
 # So long for each parser. What it finds stays in target/fuzz; the seeds in the
 # tree have names.
 FUZZ_SECONDS = $(or $(ARGS),60)
+FUZZED := $(sort $(basename $(notdir $(wildcard rust/fuzz/fuzz_targets/*.rs))))
 fuzz:
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -ex; \
-	  for target in blackbox config redact redact_long spool; do \
+	  for target in $(FUZZED); do \
 	    mkdir -p target/fuzz/corpus/$$target; \
 	    cargo +nightly fuzz run --fuzz-dir rust/fuzz \
 	      --target-dir target/fuzz $$target \
