@@ -81,6 +81,12 @@ def report(
     return Report(runner, [test])  # type: ignore[arg-type]
 
 
+def test_a_line_that_is_not_expected_here_may_move() -> None:
+    moved = ["+  x (rust !)", "-  x (rust !)", "+  y (rust !)", "+  z", "-  z"]
+    found = upstream_report.differing_lines(moved)
+    assert found == ["y (rust !)", "z", "z"]
+
+
 def printed(text: str | None = None, **more: object) -> Printed:
     unexpected = {} if text is None else {"test-x.t": text}
     return Printed(
