@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.common import CACHE, ENDING, ROOT
-from tools.upstream_report import Report
+from tools.upstream_report import Report, record
 from tools.whole_suites import SUITES, Runner
 
 
@@ -56,6 +56,11 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         "--report", action="store_true", help="run nothing, show the results"
     )
     parser.add_argument(
+        "--record",
+        action="store_true",
+        help="note the results for docs/compatibility.md (`make generated`)",
+    )
+    parser.add_argument(
         "--state",
         type=Path,
         default=CACHE / "upstream",
@@ -67,7 +72,10 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         default=ROOT / ".venvs" / "upstream",
         help="where hg, uilog and evolve are installed (.venvs/upstream)",
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.record and options.k is not None:
+        parser.error("--record is for whole suites: it does not go with -k")
+    return options
 
 
 def run_files(
@@ -142,6 +150,8 @@ def main(argv: Sequence[str]) -> int:
         reports.append(report)
     for report in reports:
         report.show()
+    if options.record:
+        record(reports)
     return 0 if all(report.is_good() for report in reports) else 1
 
 

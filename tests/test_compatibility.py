@@ -81,6 +81,12 @@ def report(
     return Report(runner, [test])  # type: ignore[arg-type]
 
 
+def test_a_line_that_is_not_expected_here_may_move() -> None:
+    moved = ["+  x (rust !)", "-  x (rust !)", "+  y (rust !)", "+  z", "-  z"]
+    found = upstream_report.differing_lines(moved)
+    assert found == ["y (rust !)", "z", "z"]
+
+
 def printed(text: str | None = None, **more: object) -> Printed:
     unexpected = {} if text is None else {"test-x.t": text}
     return Printed(
@@ -144,6 +150,14 @@ def test_the_report_sees_what_differs_and_why(
     it = report(tmp_path, monkeypatch, stock, uilog, explained)
     assert dict(it.groups) == {group: ["test-x.t"]}
     assert it.is_good() is good
+
+
+def test_what_is_recorded_has_no_difference_without_an_explanation() -> None:
+    data = json.loads(upstream_report.RECORDED.read_text())
+    assert data.keys() == whole_suites.SUITES.keys()
+    for suite, it in data.items():
+        bad = ("differs", "unstable", "unknown")
+        assert not any(it["counts"][group] for group in bad), suite
 
 
 def test_every_explanation_can_be_read() -> None:

@@ -12,9 +12,30 @@ from collections.abc import Callable, Iterator
 
 from tools import versions
 from tools.common import ROOT
-from tools.upstream_report import EXPLAINED
+from tools.upstream_report import EXPLAINED, RECORDED, TITLES
 
 PAGE = ROOT / "docs" / "compatibility.md"
+
+
+def result() -> Iterator[str]:
+    """What the recorded runs have come to."""
+    data = json.loads(RECORDED.read_text())
+    yield f"| files that | {' | '.join(data)} |"
+    yield f"|---|{'---|' * len(data)}"
+    for group, title in TITLES.items():
+        counts = [str(it["counts"][group]) for it in data.values()]
+        yield f"| {title} | {' | '.join(counts)} |"
+    yield ""
+    yield "| suite | what the files need, or do without uilog, too | files |"
+    yield "|---|---|---|"
+    for suite, it in data.items():
+        for why, names in [
+            *it["skipped"].items(),
+            ("they print something else here", it["fails alike"]),
+            ("they hang", it["hangs"]),
+        ]:
+            if names:
+                yield f"| {suite} | {why} | {', '.join(names)} |"
 
 
 def explained() -> Iterator[str]:
@@ -34,6 +55,7 @@ def explained() -> Iterator[str]:
 
 BLOCKS: dict[str, Callable[[], Iterator[str]]] = {
     "versions": versions.table,
+    "upstream": result,
     "explained": explained,
 }
 

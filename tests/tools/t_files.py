@@ -60,7 +60,14 @@ def run_tests(
     Returns as well, by name, what those tests in it printed that did not print
     what they expect.
     """
-    venv = venv_of(version) if venv is None else venv
+    env = clean_environ()
+    if venv is None:
+        venv = venv_of(version)
+    else:
+        # Foreign tests start scripts with `python3`. run-tests.py makes that
+        # a link to our Python, which then does not find what is installed.
+        site = next(venv.glob("lib/python*/site-packages"))
+        env["PYTHONPATH"] = str(site)
     python = venv / "bin" / "python"
     # Short: below it are sockets, whose path may have 107 bytes.
     if scratch is None:
@@ -84,7 +91,7 @@ def run_tests(
         done = run(
             argv,
             cwd=path.parent,
-            env=clean_environ(),
+            env=env,
             timeout=limits.file,
             verbose=options.verbose,
             result=result,
