@@ -53,6 +53,7 @@ from tools.common import (
 )
 from tools.t_files import run_t_file, weight_of
 from tools.upstream import upstream_parts
+from tools.versions import version_parts
 
 # Seconds, and far more than it takes beside all others: only a hang gets there.
 PYTEST_TIMEOUT = 3600
@@ -234,7 +235,11 @@ def our_parts(options: Options, result: Result, version: str) -> Iterator[Part]:
 Parts = Callable[[Options, Result], Iterator[Part]]
 PartsWithHg = Callable[[Options, Result, str], Iterator[Part]]
 
-WITHOUT_HG: dict[str, Parts] = {"cargo": cargo_parts, "pytest": pytest_parts}
+WITHOUT_HG: dict[str, Parts] = {
+    "cargo": cargo_parts,
+    "pytest": pytest_parts,
+    "versions": version_parts,
+}
 WITH_HG: dict[str, PartsWithHg] = {"t": our_parts, "upstream": upstream_parts}
 SUITES = (*WITHOUT_HG, *WITH_HG)
 
@@ -376,6 +381,7 @@ def parse_args(argv: Sequence[str]) -> Options:
         description="Runs the test suites of uilog; start it by `make test`, "
         "which builds what it needs: make test ARGS='--only t --hg 7.2.4'",
         epilog="Suites: cargo (cargo test), pytest (tests/test_*.py), "
+        "versions (the contract with each minor Mercurial and each Python), "
         "t (tests/test-*.t under each Mercurial), upstream (Mercurial's own "
         "tests with the extension on, under each Mercurial).",
     )

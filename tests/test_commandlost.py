@@ -485,18 +485,33 @@ def test_a_killed_server_and_its_request_are_both_lost(
     server.stdin.close()
 
 
-def test_whoever_comes_later_tells_what_nobody_saw(home: Home) -> None:
-    commands = Commands(home, "yes")
-    hg = subprocess.Popen(("hg", "waits"), env=home.env)
+def kill_unseen(commands: Commands, *options: str) -> subprocess.Popen[bytes]:
+    """Kills a command and, before that, the agent, which can see nothing of it
+    then."""
+    home = commands.home
+    hg = subprocess.Popen(("hg", "waits", *options), env=home.env)
     commands.await_body(hg.pid)
     place = str(home.path / "run" / "uilog")
-    serving = ("agent", "serve", place)
-    # Before that one, so that it can see nothing any more.
-    for process in processes.everyone():
-        if process.argv[1:4] == serving:
-            os.kill(process.pid, signal.SIGKILL)
+
+    def agents() -> list[int]:
+        serving = ("agent", "serve", place)
+        found = processes.everyone()
+        return [it.pid for it in found if it.argv[1:4] == serving]
+
+    # An agent that has delivered the beginning can be found by its arguments;
+    # before that it may be between two programs.
+    until("its record", lambda: commands.named("command"))
+    for pid in agents():
+        os.kill(pid, signal.SIGKILL)
+    until("the agent's end", lambda: not agents())
     hg.kill()
     hg.wait()
+    return hg
+
+
+def test_whoever_comes_later_tells_what_nobody_saw(home: Home) -> None:
+    commands = Commands(home, "yes")
+    hg = kill_unseen(commands)
     # The next agent believes what the next command is configured with.
     home.hg("version")
     commands.flush()
@@ -505,6 +520,43 @@ def test_whoever_comes_later_tells_what_nobody_saw(home: Home) -> None:
     assert record["process"]["pid"] == hg.pid
     assert record["options"]["cause"] == "unknown"
     assert commands.journal() == ""
+    home.run("uilog", "agent", "stop")
+
+
+def test_whoever_flushes_knows_where_a_variable_leads(home: Home) -> None:
+    commands = Commands(home, "yes")
+    home.configure(
+        "[uilog]\nsink.other = file:$OUT/other\n"
+        "sink.other:track = commandlost\n"
+    )
+    kill_unseen(commands)
+    # There is no other command whose sinks could be believed.
+    commands.flush()
+    [line] = home.read("other").splitlines()
+    assert json.loads(line)["event"] == "commandlost"
+    assert commands.journal() == ""
+    home.run("uilog", "agent", "stop")
+
+
+def test_whoever_flushes_is_told_of_losses_in_a_queue_that_is_removed(
+    home: Home,
+) -> None:
+    commands = Commands(home, "yes")
+    # Which no process is left to vouch for.
+    sink = f"uilog.sink.own=file:{home.out}/own"
+    track = "uilog.sink.own:track=commandlost"
+    kill_unseen(commands, "--config", sink, "--config", track)
+    done = subprocess.run(
+        ("uilog", "flush", "--wait", str(processes.WAIT), "-T", "json"),
+        env=home.env,
+        capture_output=True,
+    )
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["left"], told["lost"]) == (0, 1)
+    commands.await_events("commandlost", 1)
+    assert not (home.out / "own").exists()
+    assert '"lost":1' in commands.journal()
     home.run("uilog", "agent", "stop")
 
 

@@ -20,19 +20,21 @@ from typing import NamedTuple
 import pytest
 import yaml
 from tools.common import MAIN_HG, ROOT, venv_of
+from tools.docs import (
+    PAGES,
+    Example,
+    anchors,
+    blocks,
+    headings,
+    links,
+    name_of,
+)
 
 UILOG = venv_of(MAIN_HG) / "bin" / "uilog"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 ITEMS = ROOT / "rust" / "uilog-config" / "items.toml"
 EXTENSION = ROOT / "hgext" / "uilog" / "__init__.py"
 
-PAGES = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *(ROOT / "docs").glob("*.md"),
-        ROOT / "tests" / "README.md",
-    ]
-)
 # Findings that say that an example is no valid hgrc.
 INVALID = {
     "event-unknown",
@@ -48,43 +50,15 @@ INVALID = {
 }
 
 
-def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-def without_code(text: str) -> str:
-    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.sub(r"`[^`\n]*`", "", text)
-
-
-def headings(page: Path) -> list[str]:
-    text = re.sub(
-        r"^```.*?^```",
-        "",
-        page.read_text(),
-        flags=re.DOTALL | re.MULTILINE,
-    )
-    return re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE)
-
-
-def anchor(heading: str) -> str:
-    """As GitHub makes it of a heading."""
-    heading = re.sub(r"[^\w\- ]", "", heading.lower())
-    return heading.replace(" ", "-")
-
-
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    text = without_code(page.read_text())
     lost = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in links(page):
         if re.match(r"[a-z]+:", target):
             continue
         path, _, fragment = target.partition("#")
         to = (page.parent / path).resolve() if path else page
-        if not to.exists() or (
-            fragment and fragment not in map(anchor, headings(to))
-        ):
+        if not to.exists() or (fragment and fragment not in anchors(to)):
             lost.append(target)
     assert not lost
 
@@ -121,7 +95,7 @@ def test_files_that_newcomers_are_sent_to_exist() -> None:
     )
     assert len(names) > 30
     # Made by those who follow a recipe.
-    names -= {"discard.rs", "tests/requirements/hg-7.1.txt"}
+    names -= {"discard.rs", "tests/requirements/hg-7.3.txt"}
     known = [
         f"/{path.relative_to(ROOT)}"
         for part in ("docs", "hgext", "rust", "tests")
@@ -305,23 +279,6 @@ def test_the_help_shows_the_defaults() -> None:
     }
 
 
-class Example(NamedTuple):
-    page: str
-    line: int
-    text: str
-
-
-def blocks(language: str) -> Iterator[Example]:
-    """All examples in this language, of all pages."""
-    for page in PAGES:
-        text = page.read_text()
-        for match in re.finditer(
-            rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE
-        ):
-            line = text.count("\n", 0, match.start()) + 1
-            yield Example(name_of(page), line, match[1])
-
-
 def examples() -> Iterator[Example]:
     """All examples of hgrc files."""
     yield from blocks("ini")
@@ -330,6 +287,7 @@ def examples() -> Iterator[Example]:
         yield Example(
             name_of(EXTENSION),
             text.count("\n", 0, match.start()) + 1,
+            "ini",
             textwrap.dedent(match[1]),
         )
 
@@ -362,12 +320,11 @@ def test_each_example_is_a_valid_hgrc(tmp_path: Path) -> None:
             text=True,
             timeout=60,
         )
-        where = f"{example.page}:{example.line}"
         if done.returncode not in (0, 1):
-            wrong.append(f"{where}: {done.stderr}")
+            wrong.append(f"{example.where}: {done.stderr}")
             continue
         wrong += [
-            f"{where}: {finding['text']}"
+            f"{example.where}: {finding['text']}"
             for finding in json.loads(done.stdout)["findings"]
             if finding["code"] in INVALID
         ]

@@ -271,7 +271,7 @@ from mercurial import (
 from mercurial.i18n import _
 from mercurial.utils import procutil, stringutil
 
-testedwith = b'6.3 6.9 7.0 7.2'
+testedwith = b'6.3 6.4 6.5 6.6 6.7 6.8 6.9 7.0 7.1 7.2'
 if b'exp-archived-phase' not in configitems.coreitems.get(b'format', {}):
     # This setting is new in hg 6.3. If there is a minimumhgversion, hg
     # determines its own version, which costs as much as this whole module.

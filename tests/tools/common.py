@@ -31,6 +31,20 @@ CACHE = ROOT / ".cache"
 # one at the end of the screen.
 MAIN_HG = "7.2.4"
 HG_VERSIONS = ("6.3.3", "6.9.5", "7.0.3", MAIN_HG)
+# The last release of each minor version since the oldest: those above and the
+# others, with which only the contract is run (versions.py).
+MINOR_HGS = (
+    "6.3.3",
+    "6.4.5",
+    "6.5.3",
+    "6.6.3",
+    "6.7.4",
+    "6.8.2",
+    "6.9.5",
+    "7.0.3",
+    "7.1.2",
+    MAIN_HG,
+)
 
 # Mercurial 6.3.3 reaches into C structures that Python 3.12 has hidden.
 FIRST_PYTHON_WITHOUT: dict[str, tuple[int, int]] = {"6.3.3": (3, 12)}
@@ -301,12 +315,13 @@ def venv_of(version: str) -> Path:
     return ROOT / ".venvs" / version
 
 
-def missing_for(version: str) -> str | None:
+def missing_for(version: str, venv: Path | None = None) -> str | None:
     """What make has not yet built for this Mercurial, if anything."""
     for path in (
-        venv_of(version) / "bin" / "hg",
+        (venv or venv_of(version)) / "bin" / "hg",
         CACHE / f"mercurial-{version}" / "tests" / "run-tests.py",
     ):
         if not path.exists():
-            return f"{path.relative_to(ROOT)} is missing: use `make test`"
+            make = "make test" if venv is None else "make test-versions"
+            return f"{path.relative_to(ROOT)} is missing: use `{make}`"
     return None

@@ -29,6 +29,14 @@ T_TIMEOUT = 600
 T_FILE_TIMEOUT = 2000
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for each test, and for a file of them."""
+
+    test: int = T_TIMEOUT
+    file: int = T_FILE_TIMEOUT
+
+
 def weight_of(path: Path) -> float:
     """How long a .t file takes, compared with others: by its size, as
     run-tests.py has it."""
@@ -42,16 +50,22 @@ def run_tests(
     path: Path,
     args: Sequence[str],
     wrapper: Sequence[str] = (),
+    *,
+    venv: Path | None = None,
+    limits: Limits = Limits(),
+    scratch: Path | None = None,
 ) -> tuple[Finished, dict[str, str]]:
     """Runs a .t file under one Mercurial's run-tests.py.
 
     Returns as well, by name, what those tests in it printed that did not print
     what they expect.
     """
-    venv = venv_of(version)
+    venv = venv_of(version) if venv is None else venv
     python = venv / "bin" / "python"
     # Short: below it are sockets, whose path may have 107 bytes.
-    scratch = Path(tempfile.mkdtemp(prefix="uilog."))
+    if scratch is None:
+        scratch = Path(tempfile.mkdtemp(prefix="uilog."))
+    scratch.mkdir(exist_ok=True)
     try:
         argv = [
             *wrapper,
@@ -59,7 +73,7 @@ def run_tests(
             str(CACHE / f"mercurial-{version}" / "tests" / "run-tests.py"),
             f"--with-hg={venv / 'bin' / 'hg'}",
             "--jobs=1",
-            f"--timeout={T_TIMEOUT}",
+            f"--timeout={limits.test}",
             # Where it puts test-x.t.err and its times: not into our tree.
             f"--outputdir={scratch}",
             f"--tmpdir={scratch / 't'}",
@@ -71,7 +85,7 @@ def run_tests(
             argv,
             cwd=path.parent,
             env=clean_environ(),
-            timeout=T_FILE_TIMEOUT,
+            timeout=limits.file,
             verbose=options.verbose,
             result=result,
         )
@@ -117,13 +131,17 @@ def run_t_file(
     args: Sequence[str],
     wrapper: Sequence[str],
     result: Result,
+    *,
+    venv: Path | None = None,
 ) -> None:
     """Runs a .t file that has to pass."""
-    missing = missing_for(version)
+    missing = missing_for(version, venv)
     if missing is not None:
         result.fail(missing)
         return
-    done, _printed = run_tests(options, result, version, path, args, wrapper)
+    done, _printed = run_tests(
+        options, result, version, path, args, wrapper, venv=venv
+    )
     ran = Ran.said_in(done.output)
     if ran is not None:
         result.failed += ran.failed

@@ -24,7 +24,7 @@ use uilog_channel::queue::Origin;
 use crate::configuration::Configuration;
 use crate::configuration::Configurations;
 use crate::configured::Configured;
-use crate::trust::Trust;
+use crate::trust::WriterTrust;
 
 /// How many configurations are remembered as those of processes from here.
 const MAX_KNOWN: usize = 64;
@@ -85,7 +85,7 @@ impl Admission {
 
     /// Whether the process that a queue names is from here and has the file
     /// open: only a process that could write itself can make it so.
-    pub(crate) fn is_open_there(
+    pub(crate) fn has_file_open(
         &mut self,
         origin: &Origin,
         file: (u64, u64),
@@ -109,7 +109,7 @@ impl Admission {
     }
 
     /// Clears the cache of open files.
-    pub(crate) fn begin_looking(&mut self) {
+    pub(crate) fn clear_cache(&mut self) {
         self.looked_at = None;
     }
 
@@ -135,17 +135,17 @@ impl Admission {
     /// this root.
     pub(crate) fn decide(
         &mut self,
-        trust: Trust,
+        trust: WriterTrust,
         configuration: &Arc<Configuration>,
         root: Option<&[u8]>,
         all: &mut Configurations,
     ) -> Decision {
         let since = match trust {
-            Trust::Proven => {
+            WriterTrust::Proven => {
                 self.remember(configuration);
                 return Decision::Deliver(configuration.clone(), Vec::new());
             }
-            Trust::Unproven(since) => since,
+            WriterTrust::Unproven(since) => since,
         };
         let is_known = |it: &Arc<Configuration>| Arc::ptr_eq(it, configuration);
         if self.known.iter().any(is_known) {
@@ -182,10 +182,10 @@ impl Admission {
     }
 
     /// When a decision must be made without further information.
-    pub(crate) fn deadline(trust: Trust) -> Option<Instant> {
+    pub(crate) fn deadline(trust: WriterTrust) -> Option<Instant> {
         match trust {
-            Trust::Proven => None,
-            Trust::Unproven(since) => Some(since + PATIENCE),
+            WriterTrust::Proven => None,
+            WriterTrust::Unproven(since) => Some(since + PATIENCE),
         }
     }
 

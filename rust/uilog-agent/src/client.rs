@@ -5,7 +5,6 @@
 //! which the next reader continues. Trusts nothing in the file, because any
 //! process of this user may have written it. Must not know sinks.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
@@ -30,11 +29,10 @@ use crate::configuration::Configuration;
 use crate::ids::ClientId;
 use crate::ids::GroupId;
 use crate::ledger::Page;
-use crate::slow::Slow;
-use crate::trust::Trust;
+use crate::outstanding::Outstanding;
+use crate::slow::SlowCommands;
+use crate::trust::WriterTrust;
 
-/// Set in the position of a record that is not needed any more.
-const DONE: u64 = 1 << 63;
 /// Scripts begin here in a queue that has none.
 const NO_SCRIPTS: u64 = u64::MAX;
 /// The minimum size of a record.
@@ -50,7 +48,7 @@ pub(crate) struct Client {
     pub(crate) dir: Arc<OwnDir>,
     pub(crate) name: OsString,
     pub(crate) feed: CachedReader,
-    pub(crate) trust: Trust,
+    pub(crate) trust: WriterTrust,
     /// Becomes readable when the writer has ended.
     pub(crate) process: Option<Pidfd>,
     /// There may be unread frames.
@@ -81,22 +79,15 @@ pub(crate) struct Client {
     /// The number of its losses that are not in the journal.
     pub(crate) page: Arc<Page>,
     /// Losses of an earlier agent that are not reported yet.
-    pub(crate) left: Option<Leftover>,
+    pub(crate) left: Option<InheritedLosses>,
     /// What was logged about its slow commands.
-    pub(crate) slow: Slow,
+    pub(crate) slow: SlowCommands,
     /// The environment of its records, which determines the journal.
     pub(crate) environment: Option<Arc<[u8]>>,
     /// The next frame to read.
     position: u64,
-    /// The positions of records that were read, up to the last one that is
-    /// still needed.
-    outstanding: VecDeque<u64>,
-    /// The number of the first of them.
-    first: u32,
-    /// How many of them are needed.
-    needed: usize,
-    /// How many of those wait for nothing but for a rollup to be sent.
-    held: usize,
+    /// The records that were read, up to the last one that is still needed.
+    outstanding: Outstanding,
     /// The writer has ended, and everything has been read.
     pub(crate) has_ended: bool,
     published: Option<Progress>,
@@ -126,7 +117,7 @@ pub(crate) enum Conclusion {
 
 /// What an agent that was killed has left.
 #[derive(Clone, Debug)]
-pub(crate) struct Leftover {
+pub(crate) struct InheritedLosses {
     /// Lost records that it has not reported, or had in hand.
     pub(crate) records: u64,
     pub(crate) last_failure: Option<String>,
@@ -156,16 +147,16 @@ impl Client {
         dir: Arc<OwnDir>,
         name: OsString,
         mut queue: Reader,
-        trust: Trust,
+        trust: WriterTrust,
     ) -> io::Result<Self> {
         let last_failure = queue.last_failure().ok().flatten();
         let end = end_of(&queue)?;
-        let page = Page::new(queue.told()?);
+        let page = Page::new(queue.reported()?);
         let progress = queue.progress_mut();
         if progress.records_at > end {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let untold = progress.untold();
+        let unreported = progress.unreported();
         let in_hand = progress.at_risk;
         // With the first published progress, so that an agent that is killed
         // later leaves the same state.
@@ -174,7 +165,7 @@ impl Client {
         progress.scripts_at = NO_SCRIPTS;
         progress.readers = progress.readers.saturating_add(1);
         let position = progress.records_at;
-        page.add(untold);
+        page.add(unreported);
         let mut feed = CachedReader::new(queue);
         feed.keep_open_commands();
         Ok(Self {
@@ -196,17 +187,14 @@ impl Client {
             last_group: None,
             last: None,
             page: Arc::new(page),
-            left: (untold > 0).then_some(Leftover {
-                records: untold,
+            left: (unreported > 0).then_some(InheritedLosses {
+                records: unreported,
                 last_failure,
             }),
-            slow: Slow::default(),
+            slow: SlowCommands::default(),
             environment: None,
             position,
-            outstanding: VecDeque::new(),
-            first: 0,
-            needed: 0,
-            held: 0,
+            outstanding: Outstanding::default(),
             has_ended: false,
             published: None,
             is_damaged: false,
@@ -215,14 +203,14 @@ impl Client {
     }
 
     /// Reads the frame at its position.
-    pub(crate) fn look(&mut self, max_frames: usize) -> NextFrame {
-        match self.try_look(max_frames) {
+    pub(crate) fn read_next(&mut self, max_frames: usize) -> NextFrame {
+        match self.try_read_next(max_frames) {
             Ok(ahead) => ahead,
             Err(_) => self.pass_damage(),
         }
     }
 
-    fn try_look(&mut self, max_frames: usize) -> io::Result<NextFrame> {
+    fn try_read_next(&mut self, max_frames: usize) -> io::Result<NextFrame> {
         if self.is_damaged || self.outstanding.len() >= MAX_OUTSTANDING {
             return Ok(NextFrame::Nothing);
         }
@@ -283,82 +271,71 @@ impl Client {
     }
 
     /// The record at its position is needed from now on; returns its number.
-    pub(crate) fn take(&mut self, next: u64) -> u32 {
-        let place = self.outstanding.len() as u32;
-        let number = self.first.wrapping_add(place);
-        self.outstanding.push_back(self.position);
-        self.needed += 1;
+    pub(crate) fn assign_number(&mut self, next: u64) -> u32 {
+        let number = self.outstanding.push(self.position);
         self.position = next;
         number
     }
 
     /// The record at its position is not needed.
     pub(crate) fn pass(&mut self, next: u64) {
-        let number = self.take(next);
+        let number = self.assign_number(next);
         self.done(number);
     }
 
     /// The record of this number is not needed any more.
     pub(crate) fn done(&mut self, number: u32) {
-        let index = number.wrapping_sub(self.first) as usize;
-        if let Some(place) = self.outstanding.get_mut(index) {
-            self.needed -= usize::from(*place & DONE == 0);
-            *place |= DONE;
-        }
-        while self.outstanding.front().is_some_and(|it| it & DONE != 0) {
-            self.outstanding.pop_front();
-            self.first = self.first.wrapping_add(1);
-            let progress = self.feed.queue.progress_mut();
-            progress.records = progress.records.saturating_add(1);
-        }
-        if self.outstanding.is_empty() {
-            // It may have been a hundred thousand.
-            self.outstanding.shrink_to(16);
-        }
+        let removed = self.outstanding.done(number);
+        self.count_done(removed);
+    }
+
+    fn count_done(&mut self, count: u64) {
+        let progress = self.feed.queue.progress_mut();
+        progress.records = progress.records.saturating_add(count);
     }
 
     /// A rollup counts one of its records, which stays until the rollup has
     /// been sent.
     pub(crate) fn hold(&mut self) {
-        self.held += 1;
+        self.outstanding.hold();
     }
 
     /// The same record is not needed any more.
     pub(crate) fn release(&mut self, number: u32) {
-        self.held = self.held.saturating_sub(1);
-        self.done(number);
+        let removed = self.outstanding.release(number);
+        self.count_done(removed);
     }
 
     /// Whether no record that was read is on its way, except for those that
     /// wait for a rollup.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.needed <= self.held
+        self.outstanding.is_at_rest()
     }
 
     /// Whether it waits for nothing but for a rollup to be sent.
-    pub(crate) fn is_over_but_held(&self) -> bool {
-        self.has_ended && self.held > 0 && self.is_at_rest()
+    pub(crate) fn waits_for_rollup_only(&self) -> bool {
+        self.has_ended && self.outstanding.has_held() && self.is_at_rest()
     }
 
     /// Whether what waits for a rollup leaves hardly any room for more.
     pub(crate) fn is_held_and_nearly_full(&self) -> bool {
-        self.held > 0 && self.is_nearly_full_from(self.first)
+        let oldest = self.outstanding.oldest();
+        self.outstanding.has_held()
+            && oldest.is_some_and(|it| self.feed.queue.is_nearly_full_from(it))
     }
 
     /// The record of this number, if it can still be read.
     pub(crate) fn record(&mut self, number: u32) -> Option<Queued> {
-        let index = number.wrapping_sub(self.first) as usize;
-        let place = self.outstanding.get(index)? & !DONE;
-        let (bytes, _) = self.feed.queue.frame(place).ok()??;
-        self.feed.queued(place, bytes).ok()?
+        let position = self.outstanding.position(number)?;
+        let (bytes, _) = self.feed.queue.frame(position).ok()??;
+        self.feed.queued(position, bytes).ok()?
     }
 
     /// Whether so much waits from this record on that there is hardly room for
     /// more.
     pub(crate) fn is_nearly_full_from(&self, number: u32) -> bool {
-        let index = number.wrapping_sub(self.first) as usize;
-        let place = self.outstanding.get(index).map(|it| it & !DONE);
-        place.is_some_and(|it| self.feed.queue.is_nearly_full_from(it))
+        let position = self.outstanding.position(number);
+        position.is_some_and(|it| self.feed.queue.is_nearly_full_from(it))
     }
 
     /// The number of records that were read.
@@ -400,7 +377,7 @@ impl Client {
     }
 
     /// Whether no record that was read is needed any more.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.outstanding.is_empty()
     }
 
@@ -457,8 +434,7 @@ impl Client {
     /// Publishes the progress, if it has changed, and releases memory. If that
     /// fails, it is written with the next one.
     pub(crate) fn publish(&mut self) {
-        let first = self.outstanding.front().map(|it| it & !DONE);
-        let oldest = first.unwrap_or(self.position);
+        let oldest = self.outstanding.oldest().unwrap_or(self.position);
         let seen = self.seen();
         let progress = self.feed.queue.progress_mut();
         progress.records_at = progress.records_at.max(oldest);
@@ -494,233 +470,4 @@ fn end_of(queue: &Reader) -> io::Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::borrow::Cow;
-    use std::fs::File;
-    use std::os::fd::OwnedFd;
-    use std::os::unix::fs::FileExt;
-
-    use proptest::prelude::*;
-    use uilog_channel::queue::Origin;
-    use uilog_channel::queue::Writer;
-    use uilog_channel::queue::begin_frame;
-    use uilog_channel::queue::end_frame;
-    use uilog_channel::queue::lay_out_for_records;
-    use uilog_channel::wire::RecordFrame;
-    use uilog_event::event::Event;
-    use uilog_event::event::Text;
-
-    use super::*;
-
-    const NAME: &str = "records-0-0a";
-    const MAX_BYTES: u64 = 1 << 20;
-
-    fn framed(bytes: &mut Vec<u8>, frame: &Frame<'_>) {
-        let begin = begin_frame(bytes).unwrap();
-        bytes.extend_from_slice(&postcard::to_stdvec(frame).unwrap());
-        end_frame(bytes, begin).unwrap();
-    }
-
-    /// A queue of so many records, and its file.
-    fn queue(records: u64) -> (tempfile::TempDir, Writer, File) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut options = File::options();
-        options.read(true).write(true).create_new(true);
-        let file = options.open(dir.path().join(NAME)).unwrap();
-        let origin = Origin::default();
-        lay_out_for_records(&file, MAX_BYTES, &origin).unwrap();
-        let mut writer = Writer::over(file.try_clone().unwrap(), MAX_BYTES);
-        let mut bytes = Vec::new();
-        let at = writer.committed().end;
-        framed(
-            &mut bytes,
-            &Frame::Environment(Text(Cow::Borrowed(b"A=b\0"))),
-        );
-        let items_at = at + bytes.len() as u64;
-        framed(&mut bytes, &Frame::Items(Vec::new()));
-        for seq in 0..records {
-            let record = RecordFrame {
-                environment_at: at,
-                items_at,
-                ..RecordFrame::bare(Event {
-                    seq,
-                    ..Event::bare(b"foo")
-                })
-            };
-            framed(&mut bytes, &Frame::Record(record));
-        }
-        writer.append(&bytes, records).unwrap();
-        (dir, writer, file)
-    }
-
-    fn client(dir: &tempfile::TempDir) -> io::Result<Client> {
-        client_of(dir, File::options().read(true).write(true))
-    }
-
-    fn client_of(
-        dir: &tempfile::TempDir,
-        options: &std::fs::OpenOptions,
-    ) -> io::Result<Client> {
-        let file = options.open(dir.path().join(NAME))?;
-        let queue = Reader::open(OwnedFd::from(file))?;
-        let own = Arc::new(OwnDir::beside_users_file(dir.path())?);
-        Client::new(0, own, NAME.into(), queue, Trust::Proven)
-    }
-
-    /// Looks at all there is; how many records, and how many are unreadable.
-    fn look_at_all(client: &mut Client) -> (u64, u64) {
-        let (mut records, mut unreadable) = (0, 0);
-        for _ in 0..100_000 {
-            match client.look(64) {
-                NextFrame::Nothing => return (records, unreadable),
-                NextFrame::Record(_, next) => {
-                    let number = client.take(next);
-                    client.record(number);
-                    client.done(number);
-                    records += 1;
-                }
-                NextFrame::Unreadable(count) => {
-                    client.count_lost(count);
-                    unreadable += count;
-                }
-                NextFrame::Later => {}
-            }
-        }
-        panic!("it never ends");
-    }
-
-    #[test]
-    fn records_that_are_needed_stay_whatever_comes_after_them() {
-        let (dir, writer, _) = queue(3);
-        let mut client = client(&dir).unwrap();
-        let mut numbers = Vec::new();
-        while let NextFrame::Record(_, next) = client.look(64) {
-            numbers.push(client.take(next));
-        }
-        client.publish();
-        let before = writer.progress().unwrap();
-        assert_eq!((before.records, before.taken), (0, 3));
-        client.done(numbers[1]);
-        client.publish();
-        let same = writer.progress().unwrap();
-        assert_eq!((same.records, same.records_at), (0, before.records_at));
-        client.done(numbers[0]);
-        client.publish();
-        let after = writer.progress().unwrap();
-        assert_eq!(after.records, 2);
-        assert!(after.records_at > before.records_at);
-        assert!(!client.is_settled());
-        client.done(numbers[2]);
-        client.publish();
-        let end = writer.progress().unwrap();
-        assert_eq!((end.records, end.records_at), (3, client.end()));
-        assert!(client.is_settled() && client.is_at_end());
-    }
-
-    #[test]
-    fn what_a_killed_reader_had_in_hand_is_told_once() {
-        let (dir, writer, _) = queue(2);
-        let mut first = client(&dir).unwrap();
-        look_at_all(&mut first);
-        first.count_lost(1);
-        first.set_at_risk(2);
-        first.publish();
-        assert_eq!(writer.progress().unwrap().untold(), 3);
-        drop(first);
-        let mut second = client(&dir).unwrap();
-        assert_eq!(second.left.as_ref().unwrap().records, 3);
-        second.publish();
-        let progress = writer.progress().unwrap();
-        assert_eq!((progress.records_lost, progress.at_risk), (3, 0));
-        // It is killed before it has told anybody.
-        drop(second);
-        assert_eq!(client(&dir).unwrap().left.unwrap().records, 3);
-    }
-
-    #[test]
-    fn a_page_that_cannot_be_written_is_no_end() {
-        let (dir, writer, _) = queue(3);
-        let mut client = client_of(&dir, File::options().read(true)).unwrap();
-        assert_eq!(look_at_all(&mut client), (3, 0));
-        client.publish();
-        client.publish();
-        assert_eq!(client.published, None);
-        assert!(client.is_settled() && client.is_at_end());
-        assert_eq!(writer.progress().unwrap().records, 0);
-    }
-
-    #[test]
-    fn behind_a_damaged_record_the_others_are_read() {
-        let (dir, mut writer, file) = queue(0);
-        let mut client = client(&dir).unwrap();
-        assert_eq!(look_at_all(&mut client), (0, 0));
-        let mut bytes = Vec::new();
-        let begin = begin_frame(&mut bytes).unwrap();
-        bytes.extend_from_slice(b"\xff\xff\xff");
-        end_frame(&mut bytes, begin).unwrap();
-        writer.append(&bytes, 1).unwrap();
-        assert_eq!(look_at_all(&mut client), (0, 1));
-        // A length that is invalid spoils all up to the end.
-        let at = writer.append(&bytes, 1).unwrap();
-        writer.append(&bytes, 1).unwrap();
-        file.write_all_at(&[0xff; 4], at).unwrap();
-        let (_, unreadable) = look_at_all(&mut client);
-        assert!(unreadable >= 1);
-        assert!(client.is_at_end());
-        writer.append(&bytes, 1).unwrap();
-        assert_eq!(look_at_all(&mut client), (0, 1));
-    }
-
-    #[test]
-    fn an_end_outside_of_the_file_is_told_and_read_no_further() {
-        let (dir, _, file) = queue(2);
-        let mut client = client(&dir).unwrap();
-        file.write_all_at(&(1_u64 << 62).to_le_bytes(), 64).unwrap();
-        let (records, unreadable) = look_at_all(&mut client);
-        assert_eq!((records, unreadable), (2, 1));
-        assert!(client.is_at_end());
-        super::tests::client(&dir).expect_err("its end makes no sense");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
-        /// Whatever is written over a queue, nobody panics or hangs.
-        #[test]
-        fn damage_ends_nobody(
-            patches in prop::collection::vec(
-                (0_u64..6000, prop::collection::vec(any::<u8>(), 1..64)),
-                1..6,
-            ),
-            words in prop::collection::vec(
-                (0_u64..23, prop::sample::select(vec![
-                    0, 1, 4095, 4096, 4097, 1 << 31, 1 << 62, u64::MAX - 1,
-                    u64::MAX,
-                ])),
-                0..4,
-            ),
-            is_late in any::<bool>(),
-        ) {
-            let (dir, _, file) = queue(20);
-            let before = is_late.then(|| client(&dir).unwrap());
-            for (at, bytes) in patches {
-                // The magic stays: without it there is no queue.
-                file.write_all_at(&bytes, at + 8).unwrap();
-            }
-            for (word, value) in words {
-                // The reader's words, and the writer's three.
-                let at = match word {
-                    20.. => 64 + (word - 20) * 8,
-                    word => 512 + word * 8,
-                };
-                file.write_all_at(&value.to_le_bytes(), at).unwrap();
-            }
-            let client = before.map_or_else(|| client(&dir), Ok);
-            if let Ok(mut client) = client {
-                look_at_all(&mut client);
-                client.publish();
-                prop_assert!(client.is_settled());
-            }
-        }
-    }
-}
+mod tests;

@@ -78,7 +78,7 @@ impl Configured {
         root: Option<&[u8]>,
         all: &mut Configurations,
     ) -> Option<Option<Arc<Configuration>>> {
-        self.hear(all);
+        self.receive_results(all);
         let root = root.map(<[u8]>::to_vec);
         match self.answers.get(&root) {
             Some(Answer::Known(configuration)) => Some(configuration.clone()),
@@ -105,7 +105,7 @@ impl Configured {
         }
     }
 
-    fn hear(&mut self, all: &mut Configurations) {
+    fn receive_results(&mut self, all: &mut Configurations) {
         let Some(thread) = &self.thread else {
             return;
         };

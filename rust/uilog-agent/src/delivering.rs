@@ -20,7 +20,7 @@ use crate::client::WaitsFor;
 use crate::configuration::Configuration;
 use crate::ids::ClientId;
 use crate::server::Server;
-use crate::trust::Trust;
+use crate::trust::WriterTrust;
 
 /// Maximum number of frames that are read from a queue before other queues have
 /// their turn.
@@ -63,7 +63,7 @@ impl Server {
                 return false;
             };
             client.waits_for = None;
-            match client.look(MAX_LOOKED_AT) {
+            match client.read_next(MAX_LOOKED_AT) {
                 NextFrame::Nothing => {
                     client.is_rung = !client.is_at_end();
                     return false;
@@ -102,7 +102,7 @@ impl Server {
             _ => self.configurations.of(&record.items, &record.environment),
         };
         client.last = Some(Arc::clone(&own));
-        let is_proven = matches!(client.trust, Trust::Proven);
+        let is_proven = matches!(client.trust, WriterTrust::Proven);
         let root = match is_proven {
             true => None,
             false => root_of(&record.frame),
@@ -158,7 +158,7 @@ impl Server {
             }
             self.idle.is_used(now);
         }
-        self.report_left(id);
+        self.report_inherited_losses(id);
         self.lose_refused(id, &own, &event, &refused);
         None
     }
@@ -213,7 +213,7 @@ impl Server {
     }
 
     /// Reports losses that an earlier agent has not reported.
-    pub(crate) fn report_left(&mut self, id: ClientId) {
+    pub(crate) fn report_inherited_losses(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
@@ -221,8 +221,8 @@ impl Server {
             return;
         };
         let last = match client.trust {
-            Trust::Proven => left.last_failure,
-            Trust::Unproven(_) => None,
+            WriterTrust::Proven => left.last_failure,
+            WriterTrust::Unproven(_) => None,
         };
         let last = last
             .map_or(String::new(), |it| format!("; its last failure: {it}"));

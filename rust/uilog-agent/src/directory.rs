@@ -52,7 +52,7 @@ pub(crate) struct ClaimedQueue {
 
 /// Why a file is not served, or that it is.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum ClaimResult {
     Taken(Box<ClaimedQueue>),
     /// Another agent serves it, or should; that may change later.
     Others,
@@ -120,44 +120,50 @@ pub(crate) fn queues_in(
 }
 
 /// Claims a queue, if it belongs to these namespaces.
-pub(crate) fn take(dir: &OwnDir, name: &OsStr, namespaces: &str) -> Found {
+pub(crate) fn claim(
+    dir: &OwnDir,
+    name: &OsStr,
+    namespaces: &str,
+) -> ClaimResult {
     let file = match open(dir, name) {
         Ok(file) => file,
         Err(error) => return unusable(&error),
     };
-    try_take(dir, name, namespaces, &file).unwrap_or_else(|error| {
+    try_claim(dir, name, namespaces, &file).unwrap_or_else(|error| {
         let is_dead = living_file::is_held(&file, Holder::Maker);
         match unusable(&error) {
-            Found::Useless if is_dead.is_ok_and(|it| !it) => Found::Damaged,
+            ClaimResult::Useless if is_dead.is_ok_and(|it| !it) => {
+                ClaimResult::Damaged
+            }
             found => found,
         }
     })
 }
 
-fn try_take(
+fn try_claim(
     dir: &OwnDir,
     name: &OsStr,
     namespaces: &str,
     file: &File,
-) -> io::Result<Found> {
+) -> io::Result<ClaimResult> {
     let read = || Reader::open(OwnedFd::from(file.try_clone()?));
     let queue = read()?;
     if !is_readable(queue.protocol()) {
-        return Ok(Found::Useless);
+        return Ok(ClaimResult::Useless);
     }
     let origin = queue.origin().ok();
     let is_others = origin.as_ref().is_some_and(|origin| {
         origin.namespaces != namespaces && has_own_agent(dir, origin, file)
     });
     if is_others || !living_file::hold(file, Holder::Reader)? {
-        return Ok(Found::Others);
+        return Ok(ClaimResult::Others);
     }
     // Its previous reader may have removed it before it was locked here.
     if !living_file::has_name(file, dir, name)? {
-        return Ok(Found::Gone);
+        return Ok(ClaimResult::Gone);
     }
     let metadata = file.metadata()?;
-    Ok(Found::Taken(Box::new(ClaimedQueue {
+    Ok(ClaimResult::Taken(Box::new(ClaimedQueue {
         // Again: what the reader before has written last.
         queue: read()?,
         origin,
@@ -165,11 +171,11 @@ fn try_take(
     })))
 }
 
-fn unusable(error: &io::Error) -> Found {
+fn unusable(error: &io::Error) -> ClaimResult {
     match error.raw_os_error() {
-        Some(nix::libc::EMFILE | nix::libc::ENFILE) => Found::Exhausted,
-        _ if error.kind() == io::ErrorKind::NotFound => Found::Gone,
-        _ => Found::Useless,
+        Some(nix::libc::EMFILE | nix::libc::ENFILE) => ClaimResult::Exhausted,
+        _ if error.kind() == io::ErrorKind::NotFound => ClaimResult::Gone,
+        _ => ClaimResult::Useless,
     }
 }
 

@@ -22,6 +22,7 @@ use nix::sys::socket;
 use nix::sys::socket::AddressFamily;
 use nix::sys::socket::ControlMessageOwned;
 use nix::sys::socket::MsgFlags;
+use nix::sys::socket::Shutdown;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockType;
 use nix::sys::socket::UnixAddr;
@@ -60,15 +61,22 @@ pub(crate) struct Doorbell {
 /// The received wakeups.
 #[derive(Debug, Default)]
 pub(crate) struct Wakeups {
-    pub(crate) rings: Vec<Ring>,
+    pub(crate) wakeups: Vec<Wakeup>,
     /// Other datagrams may have been dropped: their queues must be found by a
     /// scan.
     pub(crate) may_have_missed: bool,
 }
 
+impl Wakeups {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.wakeups.extend(more.wakeups);
+        self.may_have_missed |= more.may_have_missed;
+    }
+}
+
 /// A request to read a queue.
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(crate) struct Wakeup {
     pub(crate) name: OsString,
     /// The process, if it can be seen from here.
     pub(crate) pid: Option<Pid>,
@@ -107,12 +115,12 @@ impl Doorbell {
     }
 
     /// The messages since the last call.
-    pub(crate) fn hear(&self) -> Wakeups {
+    pub(crate) fn receive_all(&self) -> Wakeups {
         let mut heard = Wakeups::default();
         let mut count = 0;
         while count < MAX_HEARD {
             match self.receive() {
-                Ok(ring) => heard.rings.extend(ring),
+                Ok(ring) => heard.wakeups.extend(ring),
                 Err(Errno::EINTR) => continue,
                 Err(_) => break,
             }
@@ -122,8 +130,24 @@ impl Doorbell {
         heard
     }
 
+    /// The last messages. Whoever sends one later gets an error, also if it
+    /// found the socket before the name was removed: a sender that is not heard
+    /// must know that. It may end at once, and what it shows of itself here
+    /// cannot be seen elsewhere.
+    pub(crate) fn close(self) -> Wakeups {
+        let _ = socket::shutdown(self.socket.as_raw_fd(), Shutdown::Read);
+        let mut last = Wakeups::default();
+        loop {
+            let heard = self.receive_all();
+            if heard.wakeups.is_empty() {
+                return last;
+            }
+            last.add(heard);
+        }
+    }
+
     /// None if it is from another user, or invalid.
-    fn receive(&self) -> Result<Option<Ring>, Errno> {
+    fn receive(&self) -> Result<Option<Wakeup>, Errno> {
         let mut bytes = [0; MAX_NAME_BYTES];
         let mut control =
             cmsg_space!(UnixCredentials, [RawFd; MAX_DESCRIPTORS]);
@@ -161,7 +185,7 @@ impl Doorbell {
         }
         // 0 means a process that is not visible in this namespace.
         let pid = Some(credentials.pid()).filter(|pid| *pid > 0);
-        Ok(Some(Ring {
+        Ok(Some(Wakeup {
             name: OsStr::from_bytes(&bytes[..length]).to_owned(),
             pid: pid.map(Pid::from_raw),
             is_from_here,
@@ -176,7 +200,7 @@ impl AsFd for Doorbell {
 }
 
 /// Sends a queue's name to another agent.
-pub(crate) fn ring(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
+pub(crate) fn send_wakeup(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let kind = SockType::Datagram;
     let short = format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd());
@@ -195,7 +219,7 @@ pub(crate) fn ring(dir: &OwnDir, socket: &OsStr, queue: &OsStr) {
 pub fn hurry(dir: &OwnDir) {
     if let Ok(namespaces) = agent_address::namespaces() {
         let socket = AgentNames::new(&namespaces).socket;
-        ring(dir, &socket, OsStr::new(HURRY));
+        send_wakeup(dir, &socket, OsStr::new(HURRY));
     }
 }
 
@@ -239,14 +263,14 @@ mod tests {
             let flags = MsgFlags::MSG_DONTWAIT;
             sendto(client.as_raw_fd(), name, &address, flags)
         };
-        assert!(bell.hear().rings.is_empty());
+        assert!(bell.receive_all().wakeups.is_empty());
         send(b"records-1-0a").expect("sent");
         send(&[b'x'; 1000]).expect("sent");
-        let heard = bell.hear();
-        assert_eq!(heard.rings.len(), 1);
-        assert_eq!(heard.rings[0].name, "records-1-0a");
-        assert_eq!(heard.rings[0].pid, Some(Pid::this()));
-        assert!(!heard.rings[0].is_from_here);
+        let heard = bell.receive_all();
+        assert_eq!(heard.wakeups.len(), 1);
+        assert_eq!(heard.wakeups[0].name, "records-1-0a");
+        assert_eq!(heard.wakeups[0].pid, Some(Pid::this()));
+        assert!(!heard.wakeups[0].is_from_here);
         assert!(!heard.may_have_missed);
     }
 
@@ -278,15 +302,37 @@ mod tests {
         let before = count();
         show(evidence.as_raw_fd()).expect("sent");
         show(other.as_raw_fd()).expect("sent");
-        let rings = bell.hear().rings;
-        let shown: Vec<_> = rings.iter().map(|it| it.is_from_here).collect();
+        let wakeups = bell.receive_all().wakeups;
+        let shown: Vec<_> = wakeups.iter().map(|it| it.is_from_here).collect();
         assert_eq!(shown, [true, false]);
         // Other tests of this process open some as well, but not without end.
         for _ in 0..500 {
             show(evidence.as_raw_fd()).expect("sent");
-            assert!(bell.hear().rings[0].is_from_here);
+            assert!(bell.receive_all().wakeups[0].is_from_here);
         }
         assert!(count() < before + 400);
+    }
+
+    #[test]
+    fn whoever_is_not_heard_any_more_knows_it() {
+        let (dir, own) = directory();
+        let bell = Doorbell::bind(&own, OsStr::new("s")).expect("bound");
+        let address = UnixAddr::new(&dir.path().join("s")).expect("short");
+        let client = client();
+        // It has found the socket, whatever happens to the name.
+        socket::connect(client.as_raw_fd(), &address).expect("connected");
+        let send = |name: &[u8]| {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            socket::send(client.as_raw_fd(), name, flags)
+        };
+        send(b"records-1-0a").expect("sent");
+        // The descriptor stays open, so it is not the end of the socket.
+        let shut = bell.socket.try_clone().expect("a descriptor");
+        let last = bell.close();
+        assert_eq!(last.wakeups.len(), 1);
+        assert_eq!(last.wakeups[0].name, "records-1-0a");
+        assert_eq!(send(b"records-1-0b"), Err(Errno::EPIPE));
+        drop(shut);
     }
 
     #[test]
@@ -301,6 +347,6 @@ mod tests {
             sent == Err(Errno::EAGAIN)
         });
         assert!(refused, "there is room without end");
-        assert!(bell.hear().may_have_missed);
+        assert!(bell.receive_all().may_have_missed);
     }
 }

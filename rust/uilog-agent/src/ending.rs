@@ -2,10 +2,10 @@
 //!
 //! Responsible for one promise: if a client wakes the agent, the agent either
 //! receives that, or the client finds no agent and can start one, or its queue
-//! is found before this process ends. So the agent removes its socket first,
-//! then scans for queues, then releases its lock, and scans again. A client
-//! that found no agent, but found the lock held, has appended before the last
-//! scan.
+//! is found before this process ends. So the agent closes its socket first and
+//! reads the last wakeups, then scans for queues, then releases its lock, and
+//! scans again. A client that found no agent, but found the lock held, has
+//! appended before the last scan.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,6 +19,7 @@ use uilog_sys::living_file::Holder;
 use crate::client::Client;
 use crate::client::WaitsFor;
 use crate::directory;
+use crate::doorbell::Wakeups;
 use crate::error::Error;
 use crate::error::system;
 use crate::server::Server;
@@ -55,7 +56,7 @@ impl Server {
         if !self.groups.is_empty() {
             // A client that wakes the agent meanwhile gets new sinks.
             self.groups.finish(now + SINKS_BOUND);
-            self.settle();
+            self.store_results();
             if !self.groups.is_empty() {
                 return Ok(false);
             }
@@ -110,8 +111,8 @@ impl Server {
         let ends = ends.map(|it| (it.name.clone(), it.end()));
         let ends: HashMap<_, _> = ends.collect();
         self.forget_all();
-        let let_go = living_file::let_go(&self.lock, Holder::Maker);
-        let_go.map_err(system("release the lock"))?;
+        let unlock = living_file::unlock(&self.lock, Holder::Maker);
+        unlock.map_err(system("release the lock"))?;
         if let Some(older) = self.older.take() {
             older.leave();
         }
@@ -145,7 +146,7 @@ impl Server {
             if has_name.unwrap_or(false) {
                 continue;
             }
-            let _ = living_file::let_go(file, Holder::Reader);
+            let _ = living_file::unlock(file, Holder::Reader);
             if !client.is_at_end() {
                 let file = client.feed.queue.page_file();
                 let _ = living_file::hold(file, Holder::Reader);
@@ -157,12 +158,19 @@ impl Server {
     }
 
     fn close_doorbell(&mut self) {
-        if let Some(older) = &self.older {
-            let _ = self.directories.own.unlink(&older.names.socket);
+        let own = &self.directories.own;
+        let mut last = Wakeups::default();
+        if let Some(older) = &mut self.older
+            && let Some(doorbell) = older.doorbell.take()
+        {
+            let _ = own.unlink(&older.names.socket);
+            last.add(doorbell.close());
         }
-        if self.doorbell.take().is_some() {
-            let _ = self.directories.own.unlink(&self.names.socket);
+        if let Some(doorbell) = self.doorbell.take() {
+            let _ = own.unlink(&self.names.socket);
+            last.add(doorbell.close());
         }
+        self.handle_wakeups(&last);
     }
 
     /// Removes queues that are not needed any more.
@@ -188,15 +196,15 @@ impl Server {
 
     /// On SIGTERM: records in progress get a moment to arrive. The others stay
     /// in their queues, and the next agent delivers them.
-    pub(crate) fn give_up(&mut self) {
+    pub(crate) fn shut_down(&mut self) {
         let deadline = Instant::now() + TERMINATED_BOUND;
-        self.hear();
+        self.receive_wakeups();
         self.close_doorbell();
         while self.look_ahead() && Instant::now() < deadline {
-            self.settle();
+            self.store_results();
         }
         self.groups.finish(deadline);
-        self.settle();
+        self.store_results();
         // Not to the very end: what sinks have not done by then stays in the
         // queues, and is not lost.
         while !self.groups.is_empty() && Instant::now() < deadline {
@@ -204,7 +212,7 @@ impl Server {
                 break;
             }
             self.drain_wakeup();
-            self.settle();
+            self.store_results();
         }
         self.close_ended();
         self.journals.finish(TERMINATED_BOUND);

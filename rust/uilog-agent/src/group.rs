@@ -119,7 +119,7 @@ impl Group {
         next: u64,
         now: Instant,
     ) {
-        let number = client.take(next);
+        let number = client.assign_number(next);
         record.position = self.first + self.entries.len() as u64;
         self.entries.push_back(Entry {
             client: client.id,
@@ -151,7 +151,7 @@ impl Group {
 
     /// Lets the sinks continue, and reports to the queues which records are not
     /// needed any more.
-    pub(crate) fn settle(
+    pub(crate) fn collect_results(
         &mut self,
         clients: &mut Clients,
     ) -> io::Result<Outcome> {
@@ -162,7 +162,7 @@ impl Group {
             clients,
             unreadable: 0,
         };
-        let settled = self.threads.settle(&mut merged)?;
+        let settled = self.threads.collect_results(&mut merged)?;
         let unreadable = merged.unreadable;
         let mut last = None;
         let mut losses = settled.losses;
@@ -201,7 +201,7 @@ impl Group {
                 reason: "records in the queue have become unreadable".into(),
             });
         }
-        let client = self.keep_at_risk(settled.at_risk, last, clients);
+        let client = self.assign_losses(settled.at_risk, last, clients);
         Ok(Outcome {
             has_moved: settled.done > 0 || !losses.is_empty(),
             losses,
@@ -210,7 +210,7 @@ impl Group {
     }
 
     /// Chooses the page that counts the group's losses, present and possible.
-    fn keep_at_risk(
+    fn assign_losses(
         &mut self,
         at_risk: u64,
         last: Option<ClientId>,
@@ -236,7 +236,7 @@ impl Group {
 
     /// Whether no record is on its way; those that a rollup counts wait for its
     /// time, or for the end.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.entries.is_empty()
     }
 

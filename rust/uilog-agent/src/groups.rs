@@ -85,7 +85,7 @@ impl Groups {
         while leaving < wanted {
             let may_go = |it: &&mut Group| {
                 it.state == State::Open
-                    && (it.is_settled() || now >= it.opened_at + TENURE)
+                    && (it.is_drained() || now >= it.opened_at + TENURE)
             };
             let open = self.all.iter_mut().filter(may_go);
             let Some(group) = open.min_by_key(|it| it.used_at) else {
@@ -95,7 +95,7 @@ impl Groups {
             leaving += 1;
         }
         for group in &mut self.all {
-            if group.state == State::Closing && group.is_settled() {
+            if group.state == State::Closing && group.is_drained() {
                 group.finish(now + REPLACED_BOUND);
             }
         }
@@ -139,8 +139,8 @@ impl Groups {
     }
 
     /// Whether no record is on its way.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.all.iter().all(Group::is_settled)
+    pub(crate) fn is_drained(&self) -> bool {
+        self.all.iter().all(Group::is_drained)
     }
 
     /// Whether there are some, and all of them end.

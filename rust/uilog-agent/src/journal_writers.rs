@@ -47,7 +47,7 @@ impl JournalWriter {
     ) -> Self {
         let ledger = Ledger::new(Arc::clone(bell));
         let for_thread = ledger.clone();
-        let told = Box::new(move |losses| for_thread.tell(losses));
+        let told = Box::new(move |losses| for_thread.mark_reported(losses));
         Self {
             choice,
             environment,
@@ -77,7 +77,7 @@ impl JournalWriter {
     }
 
     /// Reports what is due; everything, if it is the last call.
-    fn tell(&mut self, is_last: bool) {
+    fn report_due(&mut self, is_last: bool) {
         for loss in self.losses.due(Instant::now(), false, is_last) {
             let (kind, count) = (loss.kind(), loss.count);
             let detail = loss.explain();
@@ -124,9 +124,9 @@ impl JournalWriters {
     }
 
     /// Reports what is due.
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn report_due(&mut self) {
         for writer in &mut self.all {
-            writer.tell(false);
+            writer.report_due(false);
         }
     }
 
@@ -141,7 +141,7 @@ impl JournalWriters {
     pub(crate) fn finish(&mut self, bound: Duration) {
         let deadline = Instant::now() + bound;
         for writer in &mut self.all {
-            writer.tell(true);
+            writer.report_due(true);
         }
         for writer in &mut self.all {
             writer.reporter.finish(deadline);

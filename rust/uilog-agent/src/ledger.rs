@@ -21,33 +21,33 @@ use uilog_channel::queue::ReportedLosses;
 #[derive(Debug)]
 pub(crate) struct Page {
     told: Mutex<ReportedLosses>,
-    untold: AtomicU64,
+    unreported: AtomicU64,
 }
 
 impl Page {
     pub(crate) fn new(told: ReportedLosses) -> Self {
         Self {
             told: Mutex::new(told),
-            untold: AtomicU64::new(0),
+            unreported: AtomicU64::new(0),
         }
     }
 
     /// So many more are lost.
     pub(crate) fn add(&self, count: u64) {
-        self.untold.fetch_add(count, Ordering::Relaxed);
+        self.unreported.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Whether all are in the journal.
-    pub(crate) fn is_told(&self) -> bool {
-        self.untold.load(Ordering::Relaxed) == 0
+    pub(crate) fn is_reported(&self) -> bool {
+        self.unreported.load(Ordering::Relaxed) == 0
     }
 
     /// So many are in the journal.
-    fn tell(&self, count: u64) {
+    fn mark_reported(&self, count: u64) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.add(count);
         drop(told);
-        self.untold.fetch_sub(count, Ordering::Relaxed);
+        self.unreported.fetch_sub(count, Ordering::Relaxed);
     }
 }
 
@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     /// So many have been reported.
-    pub(crate) fn tell(&self, mut count: u64) {
+    pub(crate) fn mark_reported(&self, mut count: u64) {
         let mut waiting =
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         while count > 0
@@ -89,7 +89,7 @@ impl Ledger {
         {
             let now = count.min(*left);
             if let Some(page) = page {
-                page.tell(now);
+                page.mark_reported(now);
             }
             count -= now;
             *left -= now;

@@ -3,12 +3,12 @@
 //!
 //! Each hg process has a queue of records, a file in the user's runtime
 //! directory (`uilog_logger::record_queue`). The agent finds them ([`serve`],
-//! `finding`, `directory`), reads each at its own pace (`delivering`,
+//! `claiming`, `directory`), reads each at its own pace (`delivering`,
 //! `client`), decides for which sinks their records may be delivered
 //! (`admission`), and merges the records that have the same sinks (`group`,
-//! `groups`). Losses are written to journals (`journal_writers`, `ledger`). Commands that
-//! take long are told while they run (`watching`, `slow`). The state of all that
-//! is in `server`.
+//! `groups`). Losses are written to journals (`journal_writers`, `ledger`).
+//! Commands that take long are reported while they run (`slow_commands`,
+//! `slow`). The state of all that is in `server`.
 //!
 //! hg starts it, holding a lock that the agent inherits. It exits after some
 //! time without work (`idle`, `ending`). If it is killed, the next agent
@@ -18,6 +18,7 @@
 #![deny(missing_docs)]
 
 mod admission;
+mod claiming;
 mod client;
 mod configuration;
 mod configured;
@@ -26,7 +27,6 @@ mod directory;
 mod doorbell;
 mod ending;
 mod error;
-mod finding;
 mod group;
 mod groups;
 mod home;
@@ -35,11 +35,12 @@ mod ids;
 mod journal_writers;
 mod ledger;
 mod older_version;
+mod outstanding;
 mod serve;
 mod server;
 mod slow;
+mod slow_commands;
 mod trust;
-mod watching;
 
 pub use directory::OtherDirectories;
 pub use doorbell::hurry;

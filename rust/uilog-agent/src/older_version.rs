@@ -22,7 +22,8 @@ use crate::doorbell::Doorbell;
 #[derive(Debug)]
 pub(crate) struct OlderVersion {
     pub(crate) names: AgentNames,
-    pub(crate) doorbell: Doorbell,
+    /// Its socket, until this agent ends.
+    pub(crate) doorbell: Option<Doorbell>,
     lock: File,
 }
 
@@ -52,9 +53,9 @@ pub(crate) fn lock_of(
 }
 
 /// Releases a lock, which may be this process's standard input as well.
-pub(crate) fn let_go(lock: &File) {
+pub(crate) fn unlock(lock: &File) {
     // If it cannot, the end of this process does.
-    let _ = living_file::let_go(lock, Holder::Maker);
+    let _ = living_file::unlock(lock, Holder::Maker);
 }
 
 impl OlderVersion {
@@ -78,13 +79,13 @@ impl OlderVersion {
         let doorbell = Doorbell::bind(dir, &names.socket).ok()?;
         Some(Self {
             names,
-            doorbell,
+            doorbell: Some(doorbell),
             lock,
         })
     }
 
     /// Lets another agent listen for them.
     pub(crate) fn leave(self) {
-        let_go(&self.lock);
+        unlock(&self.lock);
     }
 }

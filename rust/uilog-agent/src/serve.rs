@@ -104,8 +104,8 @@ pub fn serve(options: Options) -> Result<(), Error> {
     let lock = lock.inspect_err(|_| {
         // The process that has started this one relies on it.
         if let Some(queue) = &options.queue {
-            older_lock.iter().for_each(older_version::let_go);
-            doorbell::ring(&directories.own, &names.socket, queue);
+            older_lock.iter().for_each(older_version::unlock);
+            doorbell::send_wakeup(&directories.own, &names.socket, queue);
         }
     })?;
     // Leaves the current directory, so that its file system can be unmounted.
@@ -198,11 +198,11 @@ impl Server {
         loop {
             self.drain_wakeup();
             if self.terminated.load(Ordering::Relaxed) {
-                self.give_up();
+                self.shut_down();
                 return Ok(());
             }
             if self.gathering().is_none() {
-                self.hear();
+                self.receive_wakeups();
             }
             let now = Instant::now();
             if self.scan_at <= now {
@@ -213,9 +213,9 @@ impl Server {
                 has_more = self.look_ahead();
                 self.gather_until = None;
             }
-            self.settle();
+            self.store_results();
             self.close_ended();
-            self.tell_slow();
+            self.report_slow_commands();
             if !has_more && self.has_ended()? {
                 return Ok(());
             }
@@ -235,11 +235,11 @@ impl Server {
     }
 
     /// Stores the results of records in queues and journals.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn store_results(&mut self) {
         let mut at_risk: HashMap<ClientId, u64> = HashMap::new();
         for group in self.groups.iter_mut() {
             // What cannot be read has been counted.
-            let Ok(outcome) = group.settle(&mut self.clients) else {
+            let Ok(outcome) = group.collect_results(&mut self.clients) else {
                 continue;
             };
             if outcome.has_moved {
@@ -277,7 +277,7 @@ impl Server {
         if self.clients.len() >= self.max_clients / MAX_PART_HELD {
             self.groups.press();
         }
-        self.journals.tell();
+        self.journals.report_due();
     }
 
     /// Answers waiting processes: their records are delivered, or will not be
@@ -308,13 +308,13 @@ impl Server {
             .iter()
             .filter_map(|it| it.at_risk().map(|(keeper, _)| keeper))
             .collect();
-        let (mut done, mut untold) = (Vec::new(), Vec::new());
+        let (mut done, mut unreported) = (Vec::new(), Vec::new());
         for client in self.clients.values_mut() {
             let is_looked_at = client.may_have_ended || is_due;
             if client.is_rung || !client.is_at_rest() || !is_looked_at {
                 continue;
             }
-            if client.is_over_but_held() {
+            if client.waits_for_rollup_only() {
                 continue;
             }
             // Before its end is handled, because it may append until it ends.
@@ -331,7 +331,7 @@ impl Server {
             match client.conclude() {
                 Conclusion::Nothing => {
                     client.has_ended = true;
-                    if client.is_settled() {
+                    if client.is_drained() {
                         done.push(client.id);
                     }
                 }
@@ -343,20 +343,20 @@ impl Server {
                 Conclusion::Told(error) => {
                     client.is_rung = true;
                     self.retry_at = Some(now);
-                    untold.extend(error.map(|error| (client.id, error)));
+                    unreported.extend(error.map(|error| (client.id, error)));
                 }
             }
         }
-        for (id, (count, error)) in untold {
+        for (id, (count, error)) in unreported {
             let detail = format!("{}: {error}", commandlost::CANNOT_TELL);
             self.lose_of_client(id, count, detail);
         }
         for id in done {
-            self.report_left(id);
+            self.report_inherited_losses(id);
             let Some(client) = self.clients.get(&id) else {
                 continue;
             };
-            if client.page.is_told() && !kept.contains(&id) {
+            if client.page.is_reported() && !kept.contains(&id) {
                 let _ = client.remove();
                 self.counted = self.counted.filter(|it| *it <= LITTLE_ROOM);
                 self.forget(id);
@@ -372,7 +372,7 @@ impl Server {
             let is_looked_at = !it.is_rung || is_waiting(it);
             it.is_at_rest() && is_looked_at && !it.is_inquiring
         };
-        self.groups.is_settled() && clients.all(is_resting)
+        self.groups.is_drained() && clients.all(is_resting)
     }
 
     /// Whether some records wait until it is known whether they may be
@@ -385,8 +385,10 @@ impl Server {
     /// When there is something to do, even if nothing happens.
     fn deadline(&self) -> Option<Instant> {
         let now = Instant::now();
-        let looked_at =
-            self.clients.values().filter(|it| !it.is_over_but_held());
+        let looked_at = self
+            .clients
+            .values()
+            .filter(|it| !it.waits_for_rollup_only());
         let look = looked_at.map(|it| match it.process {
             None => self.looked_at + LOOK_EVERY,
             Some(_) => self.looked_at + LOOK_SELDOM,
@@ -432,8 +434,8 @@ impl Server {
         let mut processes = Vec::new();
         if !is_gathering {
             wanted.extend(self.doorbell.iter().map(|it| input(it.as_fd())));
-            let older = self.older.iter();
-            wanted.extend(older.map(|it| input(it.doorbell.as_fd())));
+            let older = self.older.iter().flat_map(|it| &it.doorbell);
+            wanted.extend(older.map(|it| input(it.as_fd())));
             wanted.extend(self.groups.wakeups().map(input));
             for client in self.clients.values() {
                 if let Some(process) = &client.process {

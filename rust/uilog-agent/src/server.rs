@@ -1,7 +1,7 @@
 //! The agent's state, and how it is created.
 //!
 //! Must not know how the state is used: the loop is in `serve`, and its steps
-//! in `finding`, `delivering`, `watching` and `ending`.
+//! in `claiming`, `delivering`, `slow_commands` and `ending`.
 
 use std::collections::HashMap;
 use std::collections::HashSet;

@@ -40,7 +40,7 @@ const LASTING: [&[u8]; 1] = [b"serve"];
 
 /// What was logged about a client's commands.
 #[derive(Debug, Default)]
-pub(crate) struct Slow {
+pub(crate) struct SlowCommands {
     /// The innermost command at the last check.
     seen: Option<OpenCommand>,
     /// When the next event is due, if that command continues.
@@ -51,16 +51,16 @@ pub(crate) struct Slow {
 
 /// An event that must be logged.
 #[derive(Debug)]
-pub(crate) struct Due {
+pub(crate) struct DueEvent {
     frame: Vec<u8>,
     environment: Arc<[u8]>,
     items: Arc<Items>,
 }
 
-impl Slow {
+impl SlowCommands {
     /// Whether the commands of a client must be checked, of which this is the
     /// innermost one.
-    pub(crate) fn is_to_look(
+    pub(crate) fn is_due(
         &mut self,
         open: Option<OpenCommand>,
         now: Instant,
@@ -81,13 +81,13 @@ impl Slow {
 
     /// The event to log about a command now, if any; stores when to check
     /// again.
-    pub(crate) fn look(
+    pub(crate) fn next_event(
         &mut self,
         feed: &mut CachedReader,
         command: OpenRecord,
         bound: Duration,
         now: Instant,
-    ) -> Option<Due> {
+    ) -> Option<DueEvent> {
         let begun = Open::parse(&command.frame)?;
         let event = &begun.record.event;
         if event
@@ -124,7 +124,7 @@ impl Slow {
         // Their positions are known when it is appended.
         (record.environment_at, record.items_at) = (0, 0);
         let frame = postcard::to_stdvec(&Frame::Record(record)).ok()?;
-        Some(Due {
+        Some(DueEvent {
             frame,
             environment: command.environment,
             items: command.items,
@@ -132,7 +132,7 @@ impl Slow {
     }
 }
 
-impl Due {
+impl DueEvent {
     /// The frames of a queue that begin at this position.
     pub(crate) fn frames(&self, at: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();

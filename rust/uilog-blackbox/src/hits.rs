@@ -40,8 +40,8 @@ pub(super) fn failures(text: &[u8], hits: &mut Vec<usize>) {
 /// Appends the places that may mean a duration of at least `seconds` to `hits`.
 pub(super) fn durations(text: &[u8], seconds: f64, hits: &mut Vec<usize>) {
     let first = hits.len();
-    for at in search(text, Long::new(seconds)) {
-        let end = at + Long::SECONDS_AT;
+    for at in search(text, LongDuration::new(seconds)) {
+        let end = at + LongDuration::SECONDS_AT;
         if text[end..].starts_with(message::SECONDS)
             && is_number_before(text, end, seconds)
         {
@@ -85,13 +85,13 @@ impl Condition for NotZero {
 
 /// The ` se` of ` seconds`, unless the text before it is like ` 0.12`: nearly
 /// all durations are like that, and too short.
-struct Long {
+struct LongDuration {
     /// The first digit before the point that is large enough; the byte after
     /// `9` if none is.
     least: u8,
 }
 
-impl Long {
+impl LongDuration {
     /// The distance from the tested position to ` se`.
     const SECONDS_AT: usize = 5;
 
@@ -102,7 +102,7 @@ impl Long {
     }
 }
 
-impl Condition for Long {
+impl Condition for LongDuration {
     #[inline(always)]
     fn holds(&self, window: &Window, at: usize) -> u8 {
         let is_short = u8::from(window[at] == b' ')

@@ -12,9 +12,9 @@
 
 #![deny(missing_docs)]
 
+mod anchor;
 pub mod dates;
 pub mod event;
-pub mod facts;
 pub mod files;
 pub mod glob;
 mod hits;
@@ -22,6 +22,7 @@ pub mod line;
 pub mod message;
 mod own;
 pub mod parents;
+pub mod parsed_message;
 pub mod query;
 pub mod reader;
 mod scan;

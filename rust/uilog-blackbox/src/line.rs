@@ -9,16 +9,16 @@
 //! one, and for finding a whole record behind the rest of a torn one. Must not
 //! know where lines come from, nor what a message means.
 
-use std::ops::Range;
-
 use memchr::memmem;
 
+use super::anchor::Anchor;
+use super::anchor::HASH_LEN;
+use super::anchor::HEAD_LEN;
+use super::anchor::anchor_after;
+use super::anchor::find_pair;
+use super::anchor::parenthesized_pid;
 use super::dates;
 use super::dates::DateFormat;
-
-/// Maximum number of bytes of a line in which the beginning of an event is
-/// searched for.
-pub const HEAD_LEN: usize = 64 * 1024;
 
 /// Maximum length of DATE and USER together, if nothing separates them.
 const MAX_PREFIX: usize = 256;
@@ -27,8 +27,6 @@ const MAX_PREFIX: usize = 256;
 /// which is torn where it has no more than `2026-11-02 12:00:` in common with
 /// what a date looks like.
 const TWO_DATES: usize = dates::DEFAULT_LEN - 2 + dates::DEFAULT_LEN;
-
-const HASH_LEN: usize = 40;
 
 /// What a line says before its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,110 +192,10 @@ fn anchored_record<'a>(
     }
 }
 
-/// The text between the user and the message.
-struct Anchor {
-    at: usize,
-    parents: Range<usize>,
-    is_dirty: bool,
-    pid: Option<u64>,
-    event: Option<Range<usize>>,
-    end: usize,
-}
-
 /// The first anchor of a line, if the text before it may be a date and a user.
 fn anchored(line: &[u8]) -> Option<Anchor> {
     let anchor = anchor_after(line, 0)?;
     is_plausible(&line[..anchor.at]).then_some(anchor)
-}
-
-/// The first ` @PARENTS[+] (PID)[ [EVENT]]> ` at or after `from`.
-fn anchor_after(line: &[u8], from: usize) -> Option<Anchor> {
-    let line = &line[..line.len().min(from.saturating_add(HEAD_LEN))];
-    let mut from = from;
-    loop {
-        let at = from + find_pair(line.get(from..)?, *b" @")?;
-        if let Some(anchor) = anchor_at(line, at) {
-            return Some(anchor);
-        }
-        from = at + 1;
-    }
-}
-
-/// Finds two adjacent bytes. For short texts, in which the rarer of the two is
-/// near: preparing a search would take longer.
-fn find_pair(text: &[u8], pair: [u8; 2]) -> Option<usize> {
-    let [first, second] = pair;
-    let offset = usize::from(first == b' ');
-    let rarer = if offset == 1 { second } else { first };
-    memchr::memchr_iter(rarer, text)
-        .filter_map(|at| at.checked_sub(offset))
-        .find(|at| text[*at..].starts_with(&pair))
-}
-
-fn anchor_at(line: &[u8], at: usize) -> Option<Anchor> {
-    let first = at + 2;
-    let rest = &line[first..];
-    let mut len = 0;
-    let mut is_dirty = false;
-    if rest.starts_with(b"???") {
-        len = 3;
-    } else {
-        while is_hash(rest.get(len..len + HASH_LEN)?) {
-            len += HASH_LEN;
-            match rest.get(len) {
-                Some(b'+') if is_hash_at(rest, len + 1) => len += 1,
-                _ => break,
-            }
-        }
-        if len == 0 {
-            return None;
-        }
-    }
-    let parents = first..first + len;
-    if rest.get(len) == Some(&b'+') {
-        is_dirty = true;
-        len += 1;
-    }
-    let (pid, pid_len) = parenthesized_pid(&rest[len..])?;
-    len += pid_len;
-    let mut event = None;
-    if rest[len..].starts_with(b" [") {
-        let name = &rest[len + 2..];
-        let name_len = memchr::memchr(b']', name)?;
-        event = Some(first + len + 2..first + len + 2 + name_len);
-        len += name_len + 3;
-    }
-    rest[len..].starts_with(b"> ").then_some(Anchor {
-        at,
-        parents,
-        is_dirty,
-        pid,
-        event,
-        end: first + len + 2,
-    })
-}
-
-fn is_hash_at(text: &[u8], at: usize) -> bool {
-    text.get(at..at + HASH_LEN).is_some_and(is_hash)
-}
-
-fn is_hash(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// ` (1234)`, and its length. A number that is too large for a pid does not
-/// count.
-fn parenthesized_pid(text: &[u8]) -> Option<(Option<u64>, usize)> {
-    let digits = text.strip_prefix(b" (")?;
-    let len = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-    if len == 0 || digits.get(len) != Some(&b')') {
-        return None;
-    }
-    Some((number(&digits[..len]), len + 3))
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Whether this may be a date and a user, possibly after an incomplete record.

@@ -7,8 +7,8 @@
 
 use memchr::memmem;
 
-use crate::facts::Facts;
 use crate::own;
+use crate::parsed_message::ParsedMessage;
 
 /// rhg marks its messages so.
 const RHG: &[u8] = b"(rust) ";
@@ -68,21 +68,24 @@ const BEGINNINGS: [(&[u8], &[u8]); 25] = [
 
 /// The facts in `message`, without its last newline; `logged` is the event's
 /// name if the line has it.
-pub fn facts<'a>(message: &'a [u8], logged: Option<&'a [u8]>) -> Facts<'a> {
+pub fn facts<'a>(
+    message: &'a [u8],
+    logged: Option<&'a [u8]>,
+) -> ParsedMessage<'a> {
     let message = message.strip_prefix(RHG).unwrap_or(message);
     let mut facts = inferred(message);
     if logged.is_some() && logged != facts.event {
         // Only the wording of its own event has this meaning.
         facts = match logged {
             Some(COMMAND) => command(message),
-            _ => Facts::default(),
+            _ => ParsedMessage::default(),
         };
     }
     facts.event = logged.or(facts.event);
     facts
 }
 
-impl Facts<'_> {
+impl ParsedMessage<'_> {
     /// Whether the command has failed: it exited with a code other than 0,
     /// or an exception ended it.
     pub fn is_failure(&self) -> bool {
@@ -115,13 +118,13 @@ pub(crate) fn needles(event: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn inferred(message: &[u8]) -> Facts<'_> {
+fn inferred(message: &[u8]) -> ParsedMessage<'_> {
     if let Some(finish) = command_finish(message) {
         return finish;
     }
-    let of = |event| Facts {
+    let of = |event| ParsedMessage {
         event: Some(event),
-        ..Facts::default()
+        ..ParsedMessage::default()
     };
     let begins = BEGINNINGS
         .iter()
@@ -134,7 +137,7 @@ fn inferred(message: &[u8]) -> Facts<'_> {
     }
     let timed = |event, before: &[u8]| {
         let duration = ending_duration(message, before, SECONDS);
-        duration.map(|duration| Facts {
+        duration.map(|duration| ParsedMessage {
             duration: Some(duration),
             ..of(event)
         })
@@ -160,7 +163,7 @@ fn inferred(message: &[u8]) -> Facts<'_> {
         }
         // hg: setdiscovery.findcommonheads
         [b'f', ..] if message.starts_with(b"found ") => {
-            memmem::find(message, HEADS).map(|_| Facts {
+            memmem::find(message, HEADS).map(|_| ParsedMessage {
                 duration: ending_duration(message, b" in ", b"s"),
                 ..of(b"discovery")
             })
@@ -172,7 +175,7 @@ fn inferred(message: &[u8]) -> Facts<'_> {
         if is_like_a_command(message) {
             command(message)
         } else {
-            Facts::default()
+            ParsedMessage::default()
         }
     })
 }
@@ -180,9 +183,9 @@ fn inferred(message: &[u8]) -> Facts<'_> {
 /// Messages that begin with a number.
 fn counted<'a>(
     message: &'a [u8],
-    of: impl Fn(&'a [u8]) -> Facts<'a>,
-    timed: impl Fn(&'a [u8], &[u8]) -> Option<Facts<'a>>,
-) -> Option<Facts<'a>> {
+    of: impl Fn(&'a [u8]) -> ParsedMessage<'a>,
+    timed: impl Fn(&'a [u8], &[u8]) -> Option<ParsedMessage<'a>>,
+) -> Option<ParsedMessage<'a>> {
     // hg: changegroup, hgext.histedit, tags
     if memmem::find(message, INCOMING).is_some() {
         Some(of(b"incoming"))
@@ -197,7 +200,7 @@ fn counted<'a>(
 
 /// `CMD exited N after S seconds`
 // hg: dispatch.dispatch, rhg: blackbox.log_command_end
-fn command_finish(message: &[u8]) -> Option<Facts<'_>> {
+fn command_finish(message: &[u8]) -> Option<ParsedMessage<'_>> {
     let (duration, before) = ending_number(message, AFTER, SECONDS)?;
     let code_len = before.iter().rev().take_while(|b| **b != b' ').count();
     let (exited, code) = before.split_at(before.len() - code_len);
@@ -206,20 +209,20 @@ fn command_finish(message: &[u8]) -> Option<Facts<'_>> {
         b"None" => None,
         _ => Some(std::str::from_utf8(code).ok()?.parse().ok()?),
     };
-    Some(Facts {
+    Some(ParsedMessage {
         event: Some(FINISH),
         command: Some(command),
         return_code,
         duration: Some(duration),
-        ..Facts::default()
+        ..ParsedMessage::default()
     })
 }
 
-fn command(message: &[u8]) -> Facts<'_> {
-    Facts {
+fn command(message: &[u8]) -> ParsedMessage<'_> {
+    ParsedMessage {
         event: Some(COMMAND),
         command: Some(message),
-        ..Facts::default()
+        ..ParsedMessage::default()
     }
 }
 
@@ -277,12 +280,12 @@ mod tests {
     fn a_commands_end_tells_all() {
         let message =
             b"commit -m 'a\nb exited 3' exited 255 after 12.50 seconds";
-        let expected = Facts {
+        let expected = ParsedMessage {
             event: Some(b"commandfinish"),
             command: Some(b"commit -m 'a\nb exited 3'"),
             return_code: Some(255),
             duration: Some(12.5),
-            ..Facts::default()
+            ..ParsedMessage::default()
         };
         assert_eq!(facts(message, None), expected);
         let code = |message| facts(message, None).return_code;
@@ -356,9 +359,9 @@ mod tests {
     fn a_logged_name_decides() {
         let message = b"echo exited 1 after 2.00 seconds";
         let own = facts(message, Some(b"mine"));
-        let expected = Facts {
+        let expected = ParsedMessage {
             event: Some(b"mine"),
-            ..Facts::default()
+            ..ParsedMessage::default()
         };
         assert_eq!(own, expected);
         let started = facts(message, Some(b"command"));

@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use crate::facts::Facts;
+use crate::parsed_message::ParsedMessage;
 
 /// Texts of which every event of this name holds one.
 pub(crate) fn wording(event: &[u8]) -> &'static [&'static [u8]] {
@@ -23,7 +23,7 @@ pub(crate) fn wording(event: &[u8]) -> &'static [&'static [u8]] {
 }
 
 /// What a message says, if it is of one of these events.
-pub(crate) fn facts(message: &[u8]) -> Option<Facts<'_>> {
+pub(crate) fn facts(message: &[u8]) -> Option<ParsedMessage<'_>> {
     let beginning: &[u8] = match message.first()? {
         b'w' => b"waited ",
         b'b' => b"broke ",
@@ -55,17 +55,17 @@ fn of<'a>(
     event: &'static [u8],
     duration: Option<f64>,
     options: Vec<(&'static str, &'a [u8])>,
-) -> Facts<'a> {
-    Facts {
+) -> ParsedMessage<'a> {
+    ParsedMessage {
         event: Some(event),
         duration,
         options,
-        ..Facts::default()
+        ..ParsedMessage::default()
     }
 }
 
 /// `N seconds for LOCK held by HOLDER (OUTCOME)`, `N seconds for the user (KIND)`
-fn wait(rest: &[u8]) -> Option<Facts<'_>> {
+fn wait(rest: &[u8]) -> Option<ParsedMessage<'_>> {
     let (seconds, what) = split(rest, b" seconds for ")?;
     let duration = Some(number(seconds)?);
     let (what, inner) = parenthesis(what)?;
@@ -78,7 +78,7 @@ fn wait(rest: &[u8]) -> Option<Facts<'_>> {
 }
 
 /// `COMMAND begins`, `COMMAND took N seconds (OUTCOME)`
-fn request(rest: &[u8]) -> Option<Facts<'_>> {
+fn request(rest: &[u8]) -> Option<ParsedMessage<'_>> {
     let (command, rest) = split(rest, b" ")?;
     let mut options = vec![("wire_command", command)];
     if rest == b"begins" {
@@ -90,7 +90,7 @@ fn request(rest: &[u8]) -> Option<Facts<'_>> {
 }
 
 /// `hook NAME has not run: REASON`
-fn hook(message: &[u8]) -> Option<Facts<'_>> {
+fn hook(message: &[u8]) -> Option<ParsedMessage<'_>> {
     let rest = message.strip_prefix(b"hook ")?;
     let (hook, reason) = split(rest, b" has not run: ")?;
     let options = vec![("hook", hook), ("reason", reason)];
@@ -98,7 +98,7 @@ fn hook(message: &[u8]) -> Option<Facts<'_>> {
 }
 
 /// `hg VERSION on Python VERSION with uilog VERSION`
-fn session(message: &[u8]) -> Option<Facts<'_>> {
+fn session(message: &[u8]) -> Option<ParsedMessage<'_>> {
     let rest = message.strip_prefix(b"hg ")?;
     let (hg, rest) = split(rest, b" on Python ")?;
     let (python, uilog) = split(rest, b" with uilog ")?;

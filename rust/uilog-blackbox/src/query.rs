@@ -199,17 +199,17 @@ impl Query {
                 if needles.len() > 1 {
                     hits.sort_unstable();
                 }
-                around(text, &hits, each);
+                lines_at(text, &hits, each);
             }
             Search::Failures => {
                 let mut hits = Vec::new();
                 hits::failures(text, &mut hits);
-                around(text, &hits, each);
+                lines_at(text, &hits, each);
             }
             Search::Durations(seconds) => {
                 let mut hits = Vec::new();
                 hits::durations(text, *seconds, &mut hits);
-                around(text, &hits, each);
+                lines_at(text, &hits, each);
             }
         }
     }
@@ -347,7 +347,7 @@ fn event_needles(events: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
 }
 
 /// [`Query::candidates`] by places inside of them, in their order.
-fn around<'a>(
+fn lines_at<'a>(
     text: &'a [u8],
     hits: &[usize],
     mut each: impl FnMut(usize, &'a [u8]),

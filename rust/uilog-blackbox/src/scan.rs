@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::anchor::HEAD_LEN;
 use super::event;
 use super::line;
 use super::query::Query;
@@ -33,7 +34,7 @@ pub(crate) enum LeadingLines {
 
 /// The position of a wanted event in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct EventPosition {
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) is_damaged: bool,
@@ -42,7 +43,7 @@ pub(crate) struct Found {
 /// What a search has found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<EventPosition>,
     /// Events that would match if their dates were valid.
     pub(crate) undated: u64,
     /// Where the part's first event begins, if lines before it were skipped.
@@ -190,7 +191,7 @@ impl Scan<'_> {
         // An event without end: what there is must do, but for a line that
         // may yet turn out to begin another one.
         let last = event::line_start(self.text(), self.filled);
-        let cut = if self.filled - last < line::HEAD_LEN {
+        let cut = if self.filled - last < HEAD_LEN {
             last
         } else {
             self.filled
@@ -213,7 +214,7 @@ impl Scan<'_> {
         while at < text.len() {
             let end = event::line_end(text, at);
             let is_whole =
-                is_end || end < text.len() || text.len() - at >= line::HEAD_LEN;
+                is_end || end < text.len() || text.len() - at >= HEAD_LEN;
             if !is_inside_line {
                 if !is_whole {
                     break;
@@ -269,7 +270,7 @@ impl Scan<'_> {
             let line = &text[start..event::line_end(text, start)];
             // A line is not judged before its head is there.
             let is_whole =
-                start + line.len() < text.len() || line.len() >= line::HEAD_LEN;
+                start + line.len() < text.len() || line.len() >= HEAD_LEN;
             if start > 0 && is_whole && line::is_beginning(line) {
                 return start;
             }
@@ -299,7 +300,7 @@ impl Scan<'_> {
             }
             for event in event::of_chunk(chunk, query.format()) {
                 match query.judge(&event) {
-                    Verdict::Wanted => findings.found.push(Found {
+                    Verdict::Wanted => findings.found.push(EventPosition {
                         start: base + (start + event.start) as u64,
                         end: base + (start + event.end) as u64,
                         is_damaged: event.is_damaged,

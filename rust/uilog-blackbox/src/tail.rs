@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::anchor::HEAD_LEN;
 use super::dates::DateFormat;
 use super::event;
 use super::line;
@@ -59,7 +60,7 @@ impl Tail {
             // The byte before shows whether the first line begins there; the
             // heads of lines that begin just before the end are needed, too.
             let first = from.saturating_sub(1);
-            let last = (self.at + line::HEAD_LEN as u64).min(self.len);
+            let last = (self.at + HEAD_LEN as u64).min(self.len);
             read(file, first, last, &mut buffer)?;
             let own = usize::try_from(self.at - first).unwrap_or(0);
             let mut end = own.min(buffer.len());

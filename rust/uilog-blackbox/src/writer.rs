@@ -167,7 +167,8 @@ impl Log {
             max_bytes,
             old_files: old_files(maxfiles),
         };
-        let mut file = LogFile::new(path).rotated(rotation).beside_strangers();
+        let mut file =
+            LogFile::new(path).rotated(rotation).shared_with_mercurial();
         if let Some(mode) = mode {
             file = file.with_mode(mode);
         }

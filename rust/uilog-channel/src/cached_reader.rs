@@ -76,13 +76,13 @@ impl CachedReader {
             open = OpenCommand::of(begun.outer).filter(|it| it.at < at);
         }
         for begun in found.into_iter().rev() {
-            self.queue.keep_begun(begun);
+            self.queue.keep_open_command(begun);
         }
     }
 
     /// Notes the frame of a command that has begun.
     pub fn see_open_command(&mut self, at: u64, open: &Open<'_>) {
-        self.queue.keep_begun(begun_at(at, open));
+        self.queue.keep_open_command(begun_at(at, open));
     }
 
     /// The environment at this position.

@@ -97,7 +97,7 @@ impl Inquiry {
             let noticed_at = was_watched.then_some(micros);
             Verdict::Dead(Death { signal, noticed_at })
         };
-        match process.map(Pidfd::fate) {
+        match process.map(Pidfd::state) {
             Some(ProcessState::Runs) => Verdict::Lives,
             Some(ProcessState::Ends) if since.elapsed() < END_BOUND => {
                 Verdict::Unknown

@@ -28,7 +28,7 @@ const MAX_KEPT_BUFFER: usize = 256 * 1024;
 /// The latest environment and items frames in the queue, with their offsets;
 /// offset 0 means none.
 #[derive(Clone, Debug, Default)]
-pub struct Sent {
+pub struct LatestFrames {
     environment: Vec<u8>,
     environment_at: u64,
     items: Vec<(Vec<u8>, Vec<u8>)>,
@@ -39,14 +39,14 @@ pub struct Sent {
 
 /// Offsets of the frames that a job refers to, once they are appended.
 #[derive(Debug)]
-struct New {
+struct AppendedFrames {
     environment_at: u64,
     items_at: u64,
     /// Offset of the last frame.
     frame_at: u64,
 }
 
-impl Sent {
+impl LatestFrames {
     /// Appends the frames that a job needs.
     ///
     /// # Errors
@@ -65,17 +65,17 @@ impl Sent {
         let outer = queue.open_word();
         let new = self.encode(parts, hg, end, outer, &mut buffer)?;
         match parts.moment() {
-            Moment::Begins { id, .. } => {
+            CommandStage::Begins { id, .. } => {
                 queue.append_beginning(&buffer, new.frame_at, id)?;
             }
-            Moment::Ends { id } => {
+            CommandStage::Ends { id } => {
                 queue.append_ending(&buffer, 1, id)?;
             }
-            Moment::Within => {
+            CommandStage::Within => {
                 queue.append(&buffer, 1)?;
             }
         }
-        self.keep(new, parts);
+        self.remember(new, parts);
         if buffer.capacity() <= MAX_KEPT_BUFFER {
             self.buffer = buffer;
         }
@@ -92,7 +92,7 @@ impl Sent {
         end: u64,
         outer: u64,
         buffer: &mut Vec<u8>,
-    ) -> io::Result<New> {
+    ) -> io::Result<AppendedFrames> {
         buffer.clear();
         let has_environment =
             self.environment_at != 0 && self.environment == parts.environment;
@@ -158,13 +158,13 @@ impl Sent {
                     repository: repository.clone(),
                 };
                 match moment {
-                    Moment::Begins { began, .. } => Frame::Open(Open {
+                    CommandStage::Begins { began, .. } => Frame::Open(Open {
                         has_ended: false,
                         outer,
                         began,
                         record,
                     }),
-                    Moment::Within | Moment::Ends { .. } => {
+                    CommandStage::Within | CommandStage::Ends { .. } => {
                         Frame::Record(record)
                     }
                 }
@@ -172,7 +172,7 @@ impl Sent {
         };
         let frame_at = end + buffer.len() as u64;
         encode(&frame, buffer)?;
-        Ok(New {
+        Ok(AppendedFrames {
             environment_at,
             items_at,
             frame_at,
@@ -180,7 +180,7 @@ impl Sent {
     }
 
     /// Notes that the frames of a job are in the queue now.
-    fn keep(&mut self, new: New, parts: &JobParts<'_>) {
+    fn remember(&mut self, new: AppendedFrames, parts: &JobParts<'_>) {
         if self.environment_at != new.environment_at {
             self.environment_at = new.environment_at;
             self.environment.clear();
@@ -210,14 +210,14 @@ pub fn explain(error: &io::Error, settings: &Settings) -> String {
 /// Appends a frame to `buffer`.
 fn encode(frame: &Frame<'_>, buffer: &mut Vec<u8>) -> io::Result<()> {
     let begin = queue::begin_frame(buffer)?;
-    postcard::to_io(frame, Fallible(buffer)).map_err(io::Error::other)?;
+    postcard::to_io(frame, FallibleVec(buffer)).map_err(io::Error::other)?;
     queue::end_frame(buffer, begin)
 }
 
 /// Appends, and fails where `Vec` would abort for lack of memory.
-struct Fallible<'a>(&'a mut Vec<u8>);
+struct FallibleVec<'a>(&'a mut Vec<u8>);
 
-impl io::Write for Fallible<'_> {
+impl io::Write for FallibleVec<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0
             .try_reserve(bytes.len())
@@ -272,13 +272,13 @@ pub enum Task<'a> {
         /// The facts about the event's repository.
         repository: &'a Repository<'static>,
         /// Whether a command begins or ends with it.
-        moment: Moment,
+        moment: CommandStage,
     },
 }
 
 /// Where in the life of a command something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum CommandStage {
     /// Neither a command begins, nor one ends.
     Within,
     /// A command begins: there is nothing to be delivered yet, but there will
@@ -300,9 +300,9 @@ pub enum Moment {
 
 impl JobParts<'_> {
     /// Where in the life of a command it happens.
-    pub fn moment(&self) -> Moment {
+    pub fn moment(&self) -> CommandStage {
         match self.task {
-            Task::Script { .. } => Moment::Within,
+            Task::Script { .. } => CommandStage::Within,
             Task::Record { moment, .. } => moment,
         }
     }
@@ -311,7 +311,7 @@ impl JobParts<'_> {
     pub fn is_followed(&self) -> bool {
         matches!(
             self.moment(),
-            Moment::Begins {
+            CommandStage::Begins {
                 is_followed: true,
                 ..
             }
@@ -321,8 +321,8 @@ impl JobParts<'_> {
     /// How many events are lost if it is not appended.
     pub fn events(&self) -> u64 {
         match self.moment() {
-            Moment::Begins { .. } => 0,
-            Moment::Within | Moment::Ends { .. } => 1,
+            CommandStage::Begins { .. } => 0,
+            CommandStage::Within | CommandStage::Ends { .. } => 1,
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod running_hg;
 pub mod settings;
 pub mod sink_config;
 pub mod sink_environment;
+pub mod sink_url;
 pub mod status;
 pub mod unreported_losses;
 pub mod wire;

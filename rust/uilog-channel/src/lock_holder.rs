@@ -50,7 +50,7 @@ const STOPPED: &str = "stopped";
 pub fn of(path: &Path) -> Option<LockHolder> {
     let locked = fs::symlink_metadata(path).ok()?;
     let locks = fs::read_to_string(LOCKS).ok()?;
-    let held = locks.lines().filter_map(Held::parse);
+    let held = locks.lines().filter_map(HeldLock::parse);
     let held = held.filter(|it| it.inode == locked.ino());
     held.filter(|it| it.is_of(path, &locked))
         .find_map(|it| look_at(it.pid))
@@ -59,13 +59,13 @@ pub fn of(path: &Path) -> Option<LockHolder> {
 /// A line of /proc/locks.
 // proc(5)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
+struct HeldLock {
     pid: i32,
     device: (u64, u64),
     inode: u64,
 }
 
-impl Held {
+impl HeldLock {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().skip(1);
         // Who waits has `->` here.
@@ -142,19 +142,19 @@ mod tests {
     #[test]
     fn lines_of_locks_are_read() {
         let line = "7: FLOCK  ADVISORY  WRITE 4711 08:1f:123 0 EOF";
-        let held = Held {
+        let held = HeldLock {
             pid: 4711,
             device: (8, 31),
             inode: 123,
         };
-        assert_eq!(Held::parse(line), Some(held));
+        assert_eq!(HeldLock::parse(line), Some(held));
         for line in [
             "",
             "7: POSIX  ADVISORY  WRITE 4711 08:1f:123 0 EOF",
             "7: -> FLOCK  ADVISORY  WRITE 4711 08:1f:123 0 EOF",
             "7: FLOCK  ADVISORY  WRITE",
         ] {
-            assert_eq!(Held::parse(line), None, "{line}");
+            assert_eq!(HeldLock::parse(line), None, "{line}");
         }
     }
 

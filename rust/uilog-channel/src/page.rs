@@ -270,7 +270,7 @@ pub fn await_maker(page: &File) -> io::Result<bool> {
 ///
 /// Another file has the name, or the system refuses.
 pub fn remove(page: &File, path: &Path) -> io::Result<()> {
-    let (dir, name) = open_beside(path)?;
+    let (dir, name) = open_parent(path)?;
     if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -282,7 +282,7 @@ pub fn remove(page: &File, path: &Path) -> io::Result<()> {
 
 /// The directory of a page, if only this user can change it, and the page's
 /// name.
-fn open_beside(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
+fn open_parent(path: &Path) -> io::Result<(OwnDir, &OsStr)> {
     let parts = || {
         let dir = path.parent()?;
         let steps = [dir.file_name()?];

@@ -61,8 +61,10 @@ pub trait RecordDelivery {
     /// # Errors
     ///
     /// The queue cannot be read.
-    fn settle(&mut self, queue: &mut dyn Source)
-    -> io::Result<DeliveryResults>;
+    fn collect_results(
+        &mut self,
+        queue: &mut dyn Source,
+    ) -> io::Result<DeliveryResults>;
 
     /// Delivers everything offered so far without delay, spooled records
     /// included, because a process waits for it. Returns the progress;

@@ -1,10 +1,13 @@
 //! The queues of records in a user's runtime directories, seen from outside.
 //!
-//! Read-only; never blocks. Another process of the user may have planted or
-//! damaged a file: what cannot be read is skipped. hg itself never looks.
+//! Read-only; never blocks. Another process of the user may have planted a file
+//! that is no queue: that is skipped. A queue whose frames cannot be read
+//! counts as one of this process's namespaces and home, so that it is not taken
+//! for delivered. hg itself never looks.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -33,6 +36,9 @@ use crate::status::Clock;
 /// Maximum number of names read from a directory: many times the expected
 /// number.
 const MAX_NAMES: usize = 64 * 1024;
+
+/// How often a queue is read whose reader may change it at that moment.
+const ATTEMPTS: usize = 3;
 
 /// After so many seconds, a queue without a reader is abandoned.
 const ABANDONED_AFTER: f64 = 60.0;
@@ -198,6 +204,13 @@ fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
     status::processes().ok()?.into_iter().find(serves)
 }
 
+/// Opens a queue. Its reader may just release what its page refers to, so a
+/// failure is believed only if it comes again.
+fn open(file: &File) -> Option<Reader> {
+    let open = || Reader::open(file.try_clone()?.into());
+    (0..ATTEMPTS).find_map(|_| open().ok())
+}
+
 /// A queue in these directories; `own` is the key of this process's namespaces,
 /// `key` that of the directory that its environment chooses.
 fn look(
@@ -230,15 +243,19 @@ fn look(
     if !page.has_words() {
         return Some(queue);
     }
-    let reader = Reader::open(file.try_clone().ok()?.into()).ok()?;
     // Also for versions that cannot be delivered here.
     queue.records = page.committed.jobs;
-    if !is_alive {
-        let open = reader.open_command().ok()?.map_or(0, |it| it.depth);
-        queue.records = queue.records.saturating_add(open.into());
-    }
     queue.done = page.progress.records;
     queue.lost = page.progress.records_lost;
+    let Some(reader) = open(&file) else {
+        queue.is_near = true;
+        return Some(queue);
+    };
+    if !is_alive {
+        let open = reader.open_command().ok().flatten();
+        let open = open.map_or(0, |it| it.depth);
+        queue.records = queue.records.saturating_add(open.into());
+    }
     queue.bytes = reader.bytes().unwrap_or(0);
     if let Ok(origin) = reader.origin() {
         queue.is_near = own == Some(origin.namespaces.as_str());

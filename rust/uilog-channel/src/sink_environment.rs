@@ -109,10 +109,7 @@ const OPENTELEMETRY: &[u8] = b"OTEL_";
 
 /// The part of an environment, a block, that the sinks of these items need.
 pub fn needed(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let named: Vec<_> = items
-        .iter()
-        .flat_map(|(_, value)| variables_in(value))
-        .collect();
+    let named: Vec<_> = named(items).collect();
     let asks_for_opentelemetry = items.iter().any(|(name, value)| {
         let value = value.trim_ascii();
         value.eq_ignore_ascii_case(b"otlp:") || name.ends_with(b":environment")
@@ -131,6 +128,11 @@ pub fn needed(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         }
     }
     block
+}
+
+/// The variables that these items name.
+pub fn named(items: &[(Vec<u8>, Vec<u8>)]) -> impl Iterator<Item = &[u8]> {
+    items.iter().flat_map(|(_, value)| variables_in(value))
 }
 
 /// Whether a variable is about a CI system's job, so that it does not affect

@@ -18,7 +18,7 @@ const MAX_UNTOLD: usize = 64;
 /// Losses of sinks that are not in the journal.
 #[derive(Debug, Default)]
 pub struct UnreportedLosses {
-    untold: Vec<RecordLoss>,
+    unreported: Vec<RecordLoss>,
     told_at: Option<Instant>,
     /// How many were reported.
     told: u64,
@@ -27,21 +27,21 @@ pub struct UnreportedLosses {
 impl UnreportedLosses {
     /// Adds one, to those of the same sink and reason if there are any.
     pub fn add(&mut self, loss: RecordLoss) {
-        let is_full = self.untold.len() >= MAX_UNTOLD;
-        let mut known = self.untold.iter_mut().rev();
+        let is_full = self.unreported.len() >= MAX_UNTOLD;
+        let mut known = self.unreported.iter_mut().rev();
         let same = known.find(|it| {
             it.sink == loss.sink && (is_full || it.reason == loss.reason)
         });
         match same {
             Some(known) => known.count += loss.count,
-            None => self.untold.push(loss),
+            None => self.unreported.push(loss),
         }
     }
 
     /// When the next report is due.
     pub fn deadline(&self, is_alone: bool) -> Option<Instant> {
         let every = if is_alone { TELL_ALONE } else { TELL_EVERY };
-        let told_at = self.told_at.filter(|_| !self.untold.is_empty());
+        let told_at = self.told_at.filter(|_| !self.unreported.is_empty());
         told_at.map(|at| at + every)
     }
 
@@ -53,15 +53,15 @@ impl UnreportedLosses {
         is_alone: bool,
         is_last: bool,
     ) -> Vec<RecordLoss> {
-        let untold: u64 = self.untold.iter().map(|it| it.count).sum();
+        let unreported: u64 = self.unreported.iter().map(|it| it.count).sum();
         let is_early = self.deadline(is_alone).is_some_and(|at| now < at);
-        let has_doubled = untold > 0 && untold >= self.told;
-        if self.untold.is_empty() || is_early && !has_doubled && !is_last {
+        let has_doubled = unreported > 0 && unreported >= self.told;
+        if self.unreported.is_empty() || is_early && !has_doubled && !is_last {
             return Vec::new();
         }
-        self.told += untold;
+        self.told += unreported;
         self.told_at = Some(now);
-        std::mem::take(&mut self.untold)
+        std::mem::take(&mut self.unreported)
     }
 }
 

@@ -10,7 +10,7 @@ use uilog_finding::finding::Finding;
 use uilog_finding::subject::Subject;
 
 use super::extensions::listed;
-use super::text::shown;
+use super::text::first_line;
 
 /// All that switches uilog off here.
 pub(super) fn causes(subject: &Subject<'_>) -> Vec<Cause> {
@@ -48,7 +48,7 @@ pub(super) fn check(
     }
     let nonsense = variable(subject).filter(|it| brake::is_nonsense(it));
     if let Some(value) = nonsense {
-        let value = shown(value);
+        let value = first_line(value);
         let text = format!("{VARIABLE}={value} is invalid, uilog is on");
         found.push(
             Finding::warning("variable-nonsense", text)

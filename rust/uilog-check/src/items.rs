@@ -19,8 +19,8 @@ use super::extensions;
 use super::history;
 use super::history::Setting;
 use super::report::SettingFacts;
+use super::text::first_line;
 use super::text::lossy;
-use super::text::shown;
 
 /// The section whose items are scripts.
 const SCRIPTS: &[u8] = b"logtoprocess";
@@ -78,7 +78,7 @@ fn assignment(section: &[u8], name: &[u8], value: &[u8]) -> String {
     if is_of_sink(section, name) {
         item
     } else {
-        format!("{item} = {}", shown(value))
+        format!("{item} = {}", first_line(value))
     }
 }
 

@@ -15,6 +15,7 @@ mod entries;
 mod extensions;
 mod failures;
 mod files;
+mod first_word;
 mod history;
 mod host;
 mod items;
@@ -23,7 +24,6 @@ mod scripts;
 mod storage;
 mod text;
 pub mod trial;
-mod words;
 
 pub use extensions::Hg;
 pub use report::Extension;

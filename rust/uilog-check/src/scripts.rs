@@ -27,12 +27,12 @@ use uilog_sys::spawn::MAX_STRING_BYTES;
 
 use super::entries::expanded;
 use super::entries::values;
+use super::first_word;
+use super::first_word::FirstWord;
 use super::report::Program;
 use super::report::ScriptFacts;
+use super::text::first_line;
 use super::text::lossy;
-use super::text::shown;
-use super::words;
-use super::words::Begin;
 
 const SECTION: &[u8] = b"logtoprocess";
 /// The only sub-option.
@@ -141,15 +141,15 @@ fn check_script(
         ));
         return Program::Unusable;
     }
-    let word = match words::begin(script) {
-        Begin::Program(word) => word,
-        Begin::Nothing => {
+    let word = match first_word::begin(script) {
+        FirstWord::Program(word) => word,
+        FirstWord::Nothing => {
             let text = "the script does nothing: it is a comment";
             push(Finding::warning("script-empty", text.to_owned()));
             return Program::NotChecked;
         }
-        Begin::Builtin(word) => return Program::Builtin(lossy(&word)),
-        Begin::Unknown => return Program::NotChecked,
+        FirstWord::Builtin(word) => return Program::Builtin(lossy(&word)),
+        FirstWord::Unknown => return Program::NotChecked,
     };
     match look_up(subject, &word) {
         Lookup::Found(program) => {
@@ -175,7 +175,7 @@ enum Lookup {
 }
 
 fn look_up(subject: &Subject<'_>, word: &[u8]) -> Lookup {
-    let named = shown(word);
+    let named = first_line(word);
     if word.contains(&b'/') {
         let path = expanded(word, subject.environment);
         // hg may run anywhere, and `~joe` is the shell's to look up.
@@ -272,7 +272,7 @@ fn check_interpreter(program: &Path) -> Option<Finding> {
     let text = format!(
         "{} is a script for {}, which {problem}: it will not run",
         program.display(),
-        shown(interpreter)
+        first_line(interpreter)
     );
     Some(
         Finding::error("script-interpreter", text)

@@ -5,7 +5,7 @@ pub(super) fn lossy(bytes: &[u8]) -> String {
 }
 
 /// An entry's first line, truncated for a message.
-pub(super) fn shown(value: &[u8]) -> String {
+pub(super) fn first_line(value: &[u8]) -> String {
     const MAX_CHARS: usize = 60;
     let value = lossy(value);
     let line = value.lines().next().unwrap_or_default();

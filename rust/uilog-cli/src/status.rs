@@ -18,7 +18,7 @@ use uilog_config::Config;
 use uilog_config::Request;
 use uilog_config::brake;
 use uilog_config::installation;
-use uilog_sinks::spools::Facts;
+use uilog_sinks::spools::SpoolFacts;
 
 use crate::native;
 use crate::output;
@@ -110,7 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     output.flush()?;
     let is_troubled = status.is_troubled()
         || records.is_troubled()
-        || spools.iter().any(Facts::is_troubled);
+        || spools.iter().any(SpoolFacts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
 
@@ -125,7 +125,7 @@ struct Lost {
 }
 
 /// What the journal and the spools say is lost, by cause, the most first.
-fn losses(journal: &JournalFacts, spools: &[Facts]) -> Vec<Lost> {
+fn losses(journal: &JournalFacts, spools: &[SpoolFacts]) -> Vec<Lost> {
     let mut losses: Vec<Lost> = Vec::new();
     let mut add = |count: u64, cause: &str, told_by: &str| {
         if count == 0 {
@@ -175,13 +175,13 @@ struct Shown<'a> {
     status: &'a Status,
     #[serde(flatten)]
     records: &'a Overview,
-    spools: &'a [Facts],
+    spools: &'a [SpoolFacts],
     losses: &'a [Lost],
 }
 
 /// The spools, as far as they can be found; `uilog check` reports what is wrong
 /// with the configuration.
-fn spools(config: &Config) -> Vec<Facts> {
+fn spools(config: &Config) -> Vec<SpoolFacts> {
     let spools = Spools::of(config);
     spools.map(|it| it.facts()).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use uilog_history::filter::Query;
 use uilog_history::places::Opened;
 use uilog_history::record::Record;
 use uilog_history::scan;
-use uilog_history::scan::Found;
+use uilog_history::scan::Match;
 use uilog_history::scan::Source;
 use uilog_history::trace::Builder;
 use uilog_history::trace::NodeKind;
@@ -130,7 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The id of the newest trace with something that is asked for.
 fn last(sources: &[Source], query: &Query) -> Result<String, String> {
-    let each = |newest: &mut Option<(i64, String)>, found: Found<'_>| {
+    let each = |newest: &mut Option<(i64, String)>, found: Match<'_>| {
         let id = found.record.trace_id.as_str();
         let is_newer = newest.as_ref().is_none_or(|it| it.0 < found.time);
         if !id.is_empty() && is_newer {
@@ -153,7 +153,7 @@ fn lines_of(opened: &Opened, id: &str) -> Result<(String, Lines), String> {
         traces: vec![id.to_owned()],
         ..Filters::default()
     });
-    let each = |all: &mut BTreeMap<String, Lines>, found: Found<'_>| {
+    let each = |all: &mut BTreeMap<String, Lines>, found: Match<'_>| {
         let id = found.record.trace_id.as_str().to_owned();
         let line = (found.time, found.line.to_vec());
         all.entry(id).or_default().push(line);

@@ -23,7 +23,7 @@ impl RecordDelivery for ScriptsOnly {
         self.offered += 1;
     }
 
-    fn settle(
+    fn collect_results(
         &mut self,
         _queue: &mut dyn Source,
     ) -> io::Result<DeliveryResults> {

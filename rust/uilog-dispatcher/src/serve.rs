@@ -252,7 +252,7 @@ struct Predecessor {
     uncertain: u64,
     /// Events that it had lost, and records in the hands of sinks that are not
     /// in the queue any more.
-    untold: u64,
+    unreported: u64,
     failure: Option<String>,
 }
 
@@ -299,11 +299,11 @@ impl Server {
             signal_hook::low_level::pipe::register(signal, signalled)
                 .map_err(system("handle signals"))?;
         }
-        let mut told = queue.told().map_err(system("share the queue"))?;
+        let mut told = queue.reported().map_err(system("share the queue"))?;
         let progress = queue.progress();
         let predecessor = Predecessor {
             uncertain: progress.uncertain(),
-            untold: progress.untold(),
+            unreported: progress.unreported(),
             failure: queue.last_failure().ok().flatten(),
         };
         let hg = process_of_peer(&socket);

@@ -5,7 +5,7 @@
 
 /// An event that a program is known to emit.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct KnownEvent {
     /// Its name.
     pub name: &'static str,
     /// What must be enabled so that hg logs it.
@@ -48,8 +48,8 @@ use Sample::Bytes;
 use Sample::Float;
 use Sample::Int;
 
-const fn plain(name: &'static str, message: &'static str) -> Known {
-    Known {
+const fn plain(name: &'static str, message: &'static str) -> KnownEvent {
+    KnownEvent {
         name,
         needs: Nothing,
         message,
@@ -62,8 +62,8 @@ const fn extension(
     name: &'static str,
     message: &'static str,
     options: &'static [(&'static str, Sample)],
-) -> Known {
-    Known {
+) -> KnownEvent {
+    KnownEvent {
         name,
         needs: Extension(needs),
         message,
@@ -73,7 +73,7 @@ const fn extension(
 
 /// All of them, by name.
 // hg: every call of ui.log in mercurial/ and hgext/, 6.3 to 7.2
-pub const KNOWN: &[Known] = &[
+pub const KNOWN: &[KnownEvent] = &[
     plain(
         "backupbundle",
         "saved backup bundle to .hg/strip-backup/0123456789ab-backup.hg\n",
@@ -86,7 +86,7 @@ pub const KNOWN: &[Known] = &[
     plain("cmdserver", "request: runcommand\n"),
     plain("command", "status\n"),
     plain("commandalias", "alias 'st' expands to 'status'\n"),
-    Known {
+    KnownEvent {
         name: "commandexception",
         needs: Nothing,
         message: "** unknown exception encountered, please report by \
@@ -105,7 +105,7 @@ pub const KNOWN: &[Known] = &[
             ("fingerprint", Bytes("0123456789abcdef")),
         ],
     },
-    Known {
+    KnownEvent {
         name: "commandfinish",
         needs: Nothing,
         message: "status exited 0 after 1.25 seconds\n",
@@ -115,7 +115,7 @@ pub const KNOWN: &[Known] = &[
             ("canonical_command", Bytes("status")),
         ],
     },
-    Known {
+    KnownEvent {
         name: "commandlost",
         needs: Extension("uilog"),
         message: "status was lost after 1.25 seconds\n",
@@ -154,7 +154,7 @@ pub const KNOWN: &[Known] = &[
          0.0100s\n",
     ),
     plain("extension", "loading extensions\n"),
-    Known {
+    KnownEvent {
         name: "exthook",
         needs: Nothing,
         message: "exthook-precommit: true finished in 0.01 seconds\n",
@@ -180,7 +180,7 @@ pub const KNOWN: &[Known] = &[
         "2 actions to histedit\n",
         &[("histedit_num_actions", Int("2"))],
     ),
-    Known {
+    KnownEvent {
         name: "hookrefused",
         needs: Extension("uilog"),
         message: "hook precommit.sample has not run: untrusted\n",
@@ -225,7 +225,7 @@ pub const KNOWN: &[Known] = &[
             ("holder_session", Bytes("0123456789abcdef0123456789abcdef")),
         ],
     ),
-    Known {
+    KnownEvent {
         name: "peerclose",
         needs: Extension("uilog"),
         message: "ssh://sample/repo closed after 1.25 seconds\n",
@@ -244,7 +244,7 @@ pub const KNOWN: &[Known] = &[
         ],
     },
     plain("profile", "a sample\n"),
-    Known {
+    KnownEvent {
         name: "pythonhook",
         needs: Nothing,
         message: "pythonhook-precommit: sample.hook finished in 0.01 \
@@ -295,7 +295,7 @@ pub const KNOWN: &[Known] = &[
         ],
     ),
     plain("tagscache", "0/1 cache hits/lookups in 0.0010 seconds\n"),
-    Known {
+    KnownEvent {
         name: "uiblocked",
         needs: Item("ui", "logblockedtimes"),
         message: "ui blocked ms\n",
@@ -304,7 +304,7 @@ pub const KNOWN: &[Known] = &[
             ("command_duration", Float("1250.0")),
         ],
     },
-    Known {
+    KnownEvent {
         name: "userwait",
         needs: Extension("uilog"),
         message: "waited 1.25 seconds for the user (editor)\n",
@@ -349,7 +349,7 @@ pub const KNOWN: &[Known] = &[
 ];
 
 /// The event of this name, if it is a known one.
-pub fn find(name: &[u8]) -> Option<&'static Known> {
+pub fn find(name: &[u8]) -> Option<&'static KnownEvent> {
     KNOWN.iter().find(|known| known.name.as_bytes() == name)
 }
 

@@ -60,14 +60,14 @@ impl Counts {
 
 /// All numbers of the system at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Used {
+pub struct ResourceUsage {
     /// Memory and processor time.
     pub usage: Usage,
     /// Reads, writes and switches.
     pub counts: Counts,
 }
 
-impl Used {
+impl ResourceUsage {
     /// What a process has used that has just begun.
     pub const NOTHING: Self = Self {
         usage: Usage {
@@ -103,7 +103,7 @@ pub fn begin() {
 }
 
 /// What has been used so far; for children, only those that were waited for.
-pub fn used() -> Used {
+pub fn used() -> ResourceUsage {
     let own = getrusage(UsageWho::RUSAGE_SELF).ok();
     let children = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
     let micros = |time: fn(&Rusage) -> TimeVal| -> u64 {
@@ -115,7 +115,7 @@ pub fn used() -> Used {
         all.map(|it| u64::try_from(count(it)).unwrap_or(0)).sum()
     };
     let peak = own.as_ref().map_or(0, |it| it.max_rss() as u64);
-    Used {
+    ResourceUsage {
         usage: Usage {
             peak_memory_bytes: peak * MEMORY_UNIT,
             user_cpu_micros: micros(Rusage::user_time),
@@ -133,8 +133,8 @@ pub fn used() -> Used {
 
 /// What has been used since `before`. The peak of memory is known only for the
 /// whole process.
-pub fn since(before: Used) -> Used {
-    let Used { usage: now, counts } = used();
+pub fn since(before: ResourceUsage) -> ResourceUsage {
+    let ResourceUsage { usage: now, counts } = used();
     let counts = counts.since(before.counts);
     let before = before.usage;
     let spent = |now: u64, before: u64| now.saturating_sub(before);
@@ -143,7 +143,7 @@ pub fn since(before: Used) -> Used {
     if peak <= AT_FIRST.load(Ordering::Relaxed) {
         peak = peak_since_exec().unwrap_or(peak);
     }
-    Used {
+    ResourceUsage {
         usage: Usage {
             peak_memory_bytes: peak,
             user_cpu_micros: spent(now.user_cpu_micros, before.user_cpu_micros),
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn waits_are_counted() {
         let before = used();
-        let waits = |used: Used| used.counts.named()[3].1;
+        let waits = |used: ResourceUsage| used.counts.named()[3].1;
         // A thread that sleeps gives its turn away, whatever the clock says.
         while waits(since(before)) == 0 {
             std::thread::sleep(std::time::Duration::from_micros(1));

@@ -13,7 +13,7 @@ use std::time::Instant;
 use uilog_sys::fork::process_id;
 
 use crate::event::Trace;
-use crate::rusage::Used;
+use crate::rusage::ResourceUsage;
 use crate::trace::Context;
 
 /// What runs.
@@ -58,7 +58,7 @@ struct Entry {
     /// The command's repository.
     root: Option<Vec<u8>>,
     /// What had been used when the command began.
-    used: Option<Used>,
+    used: Option<ResourceUsage>,
     state: State,
 }
 
@@ -77,7 +77,7 @@ pub struct Span {
     /// Which one it is, and of what.
     pub trace: Trace,
     /// What had been used when it began.
-    pub used: Used,
+    pub used: ResourceUsage,
     began: Instant,
     /// Whether the environment names it.
     pub owns_environment: bool,
@@ -201,7 +201,7 @@ impl Spans {
 
     /// Notes a command's repository. Another command that begins without
     /// having been entered is a part of this one.
-    pub fn begin_command(&mut self, root: Option<&[u8]>, used: Used) {
+    pub fn begin_command(&mut self, root: Option<&[u8]>, used: ResourceUsage) {
         let command = self.command();
         if !command.is_known {
             command.is_known = true;
@@ -247,7 +247,7 @@ impl Spans {
         &mut self,
         kind: Activity,
         trace: Trace,
-        used: Used,
+        used: ResourceUsage,
         around: ParentContext,
     ) {
         let span = Span {
@@ -295,7 +295,7 @@ impl Spans {
 
     /// What had been used when this thread's innermost command began, if it
     /// has begun.
-    pub fn used_before(&self) -> Option<Used> {
+    pub fn used_before(&self) -> Option<ResourceUsage> {
         self.open.iter().rfind(|it| it.is_own_command())?.used
     }
 
@@ -359,7 +359,7 @@ mod tests {
             owns_environment: true,
         };
         let trace = Trace::begin(spans.parent(around), 7, span);
-        spans.begin(kind, trace, Used::NOTHING, around);
+        spans.begin(kind, trace, ResourceUsage::NOTHING, around);
         trace.parent
     }
 
@@ -438,14 +438,14 @@ mod tests {
     #[test]
     fn each_command_has_its_repository() {
         let mut spans = Spans::default();
-        spans.begin_command(Some(b"outer"), Used::NOTHING);
+        spans.begin_command(Some(b"outer"), ResourceUsage::NOTHING);
         assert_eq!(spans.root(), Some(&b"outer"[..]));
         // A command that has not been entered.
-        spans.begin_command(Some(b"other"), Used::NOTHING);
+        spans.begin_command(Some(b"other"), ResourceUsage::NOTHING);
         assert_eq!(spans.root(), Some(&b"outer"[..]));
         spans.enter(false);
         assert_eq!(spans.root(), None, "nothing is known yet");
-        spans.begin_command(Some(b"inner"), Used::NOTHING);
+        spans.begin_command(Some(b"inner"), ResourceUsage::NOTHING);
         assert_eq!(spans.root(), Some(&b"inner"[..]));
         spans.end_command();
         assert_eq!(spans.root(), None);

@@ -33,7 +33,7 @@ enum Activity {
     Editor,
 }
 
-struct Known {
+struct KnownStarter {
     kind: Activity,
     name: &'static str,
     /// A variable that no other program sets, and its value if any will not do.
@@ -48,8 +48,8 @@ const fn known(
     name: &'static str,
     marker: (&'static str, Option<&'static str>),
     source: &'static str,
-) -> Known {
-    Known {
+) -> KnownStarter {
+    KnownStarter {
         kind,
         name,
         marker,
@@ -65,7 +65,7 @@ const UILOG_CI: &str = "rust/uilog-sinks/src/ci.rs, with the page of each";
 
 /// The first one whose marker is set counts.
 #[rustfmt::skip]
-const KNOWN: &[Known] = &[
+const KNOWN: &[KnownStarter] = &[
     known(Agent, "claude-code", ("CLAUDECODE", Some("1")),
         "https://code.claude.com/docs/en/env-vars"),
     known(Agent, "gemini-cli", ("GEMINI_CLI", Some("1")),
@@ -114,7 +114,7 @@ pub fn of(environment: &[u8], terminal: Terminal) -> Option<Starter> {
             None => !found.is_empty(),
         })
     };
-    let is_it = |it: &&Known| {
+    let is_it = |it: &&KnownStarter| {
         has(it.marker) && (it.kind != Editor || !terminal.is_there)
     };
     if let Some(known) = KNOWN.iter().find(is_it) {

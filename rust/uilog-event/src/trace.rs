@@ -111,8 +111,8 @@ pub struct TraceVariables<'a> {
 
 impl TraceVariables<'_> {
     /// What a process with this environment is a part of.
-    pub fn around(self) -> Option<Context> {
-        match self.given() {
+    pub fn parent_context(self) -> Option<Context> {
+        match self.run_context() {
             Some((own, _)) => Some(own),
             None => Context::parse(self.traceparent?),
         }
@@ -120,7 +120,7 @@ impl TraceVariables<'_> {
 
     /// The span of `uilog run` in a process's environment, and its parent. None
     /// if [`VARIABLE`] has been changed since.
-    fn given(self) -> Option<(Context, Option<Context>)> {
+    fn run_context(self) -> Option<(Context, Option<Context>)> {
         let value = self.run?;
         let at = value.iter().position(|byte| *byte == SEPARATOR)?;
         let (own, seen) = (&value[..at], &value[at + 1..]);
@@ -132,7 +132,7 @@ impl TraceVariables<'_> {
     /// The span of the command that `uilog run` has started in this
     /// environment, which is also its own.
     pub fn adopted(self) -> Option<Trace> {
-        let (own, outer) = self.given()?;
+        let (own, outer) = self.run_context()?;
         Some(Trace {
             id: own.id,
             span: own.span,
@@ -274,20 +274,23 @@ mod tests {
             entries.collect::<String>().into_bytes()
         };
         let outer = block(&[&format!("TRACEPARENT={PARENT}")]);
-        let ci = said(&outer).around().unwrap();
+        let ci = said(&outer).parent_context().unwrap();
         let trace = Trace::begin(Some(ci), 1, 0xabc);
         let value = String::from_utf8(run_value(trace, &outer)).unwrap();
         let given = format!("{RUN_VARIABLE}={value}");
         let inner = block(&[&format!("TRACEPARENT={PARENT}"), &given]);
-        assert_eq!(said(&inner).around(), Some(trace.context()));
+        assert_eq!(said(&inner).parent_context(), Some(trace.context()));
         assert_eq!(said(&inner).adopted(), Some(trace));
         let nearer = PARENT.replace("b7-01", "b8-01");
         let inner = block(&[&given, &format!("TRACEPARENT={nearer}")]);
-        assert_eq!(said(&inner).around(), Context::parse(nearer.as_bytes()));
+        assert_eq!(
+            said(&inner).parent_context(),
+            Context::parse(nearer.as_bytes())
+        );
         assert_eq!(said(&inner).adopted(), None);
         let value = run_value(trace, b"");
         let given = [RUN_VARIABLE.as_bytes(), b"=", &value, b"\0"].concat();
-        assert_eq!(said(&given).around(), Some(trace.context()));
+        assert_eq!(said(&given).parent_context(), Some(trace.context()));
         assert_eq!(said(&given).adopted().unwrap().parent, 0);
     }
 }

@@ -204,7 +204,7 @@ mod tests {
     use crate::filter::Filters;
     use crate::filter::Query;
     use crate::scan;
-    use crate::scan::Found;
+    use crate::scan::Match;
 
     const LOG: &str = "\
 2026/11/30 09:12:40.123 +0100 alice @0123456789012345678901234567890123456789 (4711)> --config x=y pul https://alice:secret@hg.example/main
@@ -214,7 +214,7 @@ mod tests {
 ";
 
     fn rows(source: &Source) -> Vec<(String, String, Option<f64>, bool)> {
-        let each = |rows: &mut Vec<_>, found: Found<'_>| {
+        let each = |rows: &mut Vec<_>, found: Match<'_>| {
             let record = found.record;
             rows.push((
                 record.command().to_owned(),

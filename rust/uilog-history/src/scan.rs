@@ -186,7 +186,7 @@ pub fn line_at(sources: &[Source], place: LinePosition) -> io::Result<Vec<u8>> {
 
 /// A record that is wanted.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub struct Match<'a> {
     /// It.
     pub record: Record<'a>,
     /// Its line.
@@ -223,7 +223,7 @@ struct Block {
 pub fn scan<S: Default + Send>(
     sources: &[Source],
     query: &Query,
-    each: impl Fn(&mut S, Found<'_>) + Sync,
+    each: impl Fn(&mut S, Match<'_>) + Sync,
 ) -> (Vec<S>, Problems) {
     scan_from(sources, &vec![0; sources.len()], query, each)
 }
@@ -233,7 +233,7 @@ pub fn scan_from<S: Default + Send>(
     sources: &[Source],
     from: &[u64],
     query: &Query,
-    each: impl Fn(&mut S, Found<'_>) + Sync,
+    each: impl Fn(&mut S, Match<'_>) + Sync,
 ) -> (Vec<S>, Problems) {
     let blocks: Vec<_> = sources
         .iter()
@@ -368,14 +368,14 @@ fn judge(
     line: &[u8],
     place: LinePosition,
     problems: &mut Problems,
-    each: impl FnOnce(Found<'_>),
+    each: impl FnOnce(Match<'_>),
 ) {
     if !query.may_want(line) {
         return;
     }
     match filter::read(query, line) {
         Ok(None) => {}
-        Ok(Some((record, time, offset))) => each(Found {
+        Ok(Some((record, time, offset))) => each(Match {
             record,
             line,
             time,
@@ -412,7 +412,7 @@ mod tests {
 
     fn ids(sources: &[Source]) -> (Vec<String>, Problems) {
         let query = Query::new(Filters::default());
-        let each = |ids: &mut Vec<String>, found: Found<'_>| {
+        let each = |ids: &mut Vec<String>, found: Match<'_>| {
             let again = line_at(sources, found.place).unwrap();
             assert_eq!(again, found.line);
             ids.push(found.record.id.as_str().to_owned());

@@ -19,7 +19,7 @@ use crate::filter::Query;
 use crate::rank::quantile;
 use crate::record::Record;
 use crate::scan;
-use crate::scan::Found;
+use crate::scan::Match;
 use crate::scan::Problems;
 use crate::scan::Source;
 use crate::when::Span;
@@ -128,14 +128,14 @@ impl By {
 
 /// The values that are read from each record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Question {
+pub struct StatsQuery {
     /// By what records are grouped: one or more.
     pub by: Vec<By>,
     /// The number of which there are statistics.
     pub of: Field,
 }
 
-impl Question {
+impl StatsQuery {
     /// Checks that there are statistics of a field.
     ///
     /// # Errors
@@ -183,9 +183,9 @@ pub type Groups = HashMap<String, Vec<Sample>>;
 pub fn group(
     sources: &[Source],
     query: &Query,
-    question: &Question,
+    question: &StatsQuery,
 ) -> (Groups, Problems) {
-    let each = |groups: &mut Groups, found: Found<'_>| {
+    let each = |groups: &mut Groups, found: Match<'_>| {
         let record = &found.record;
         let keys = question.by.iter();
         let keys = keys.map(|by| by.key(record, found.time, found.offset));
@@ -273,7 +273,7 @@ pub fn numbers(samples: &[Sample]) -> Vec<f64> {
 
 /// The statistics of each group; the greatest total last, or in the order of
 /// the calendar.
-pub fn rows(groups: &Groups, question: &Question) -> Vec<Row> {
+pub fn rows(groups: &Groups, question: &StatsQuery) -> Vec<Row> {
     let times = || groups.values().flatten().map(|it| it.time);
     let span = Span {
         from: times().min().unwrap_or(0),

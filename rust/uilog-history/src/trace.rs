@@ -140,7 +140,7 @@ impl Builder {
                 step.parent = std::mem::take(&mut step.id);
                 self.steps.push(step);
             }
-            _ => self.hear(record.span_id.as_str(), time),
+            _ => self.extend(record.span_id.as_str(), time),
         }
     }
 
@@ -165,7 +165,7 @@ impl Builder {
     }
 
     /// A span that has no end yet was alive then.
-    fn hear(&mut self, id: &str, time: i64) {
+    fn extend(&mut self, id: &str, time: i64) {
         if let Some(index) = self.by_id.get(id) {
             let span = &mut self.spans[*index];
             if span.is_open {

@@ -17,6 +17,7 @@ use nix::unistd::AccessFlags;
 use nix::unistd::access;
 use uilog_channel::agent_address;
 use uilog_channel::agent_address::AgentNames;
+use uilog_channel::sink_environment;
 use uilog_event::environment_block::split_environment;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
@@ -29,8 +30,9 @@ use uilog_sys::spawn::Stdio;
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";
 /// The inherited variables: the directories of this user's files. The agent
 /// reads the configuration there for queues of unknown origin, and scans for
-/// queues. Other variables are not needed; and programs that kill all processes
-/// with a job's variables, as Jenkins does, do not find the agent.
+/// queues. Those that sinks name are inherited as well. Others are not needed;
+/// and programs that kill all processes with a job's variables, as Jenkins
+/// does, do not find the agent.
 const INHERITED: [&[u8]; 5] = [
     b"HGRCPATH",
     b"HOME",
@@ -42,7 +44,7 @@ const INHERITED: [&[u8]; 5] = [
 /// Starts an agent in a runtime directory, with this program, unless one runs
 /// or is being started; returns whether it did. The agent trusts the queue of
 /// that name, which is the caller's own. The environment, a block, determines
-/// its home.
+/// its home; `items` are those of the caller's sinks.
 ///
 /// # Errors
 ///
@@ -52,6 +54,7 @@ pub fn start(
     program: &Path,
     queue: Option<&OsStr>,
     environment: &[u8],
+    items: &[(Vec<u8>, Vec<u8>)],
 ) -> Result<bool, String> {
     check_program(program)?;
     let lock = lock(dir).map_err(|error| format!("cannot lock: {error}"))?;
@@ -70,7 +73,7 @@ pub fn start(
         command.arg(CString::new(queue.as_bytes()).map_err(no_path)?);
     }
     command.stdin(Stdio::Fd(lock.as_fd()));
-    command.env(inherited(environment));
+    command.env(inherited(environment, items));
     command.spawn_detached(Start::NoWait).map_err(|error| {
         format!("cannot start {}: {error}", program.display())
     })?;
@@ -78,9 +81,15 @@ pub fn start(
 }
 
 /// An agent's environment.
-fn inherited(environment: &[u8]) -> Vec<CString> {
+fn inherited(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<CString> {
+    let named = sink_environment::named(items);
+    let named = named.filter(|it| !sink_environment::is_of_ci(it));
+    // The path is another one.
+    let named: Vec<_> = named.filter(|it| *it != b"PATH").collect();
+    let is_kept =
+        |name: &[u8]| INHERITED.contains(&name) || named.contains(&name);
     let entries = split_environment(environment);
-    let kept = entries.filter(|(name, _)| INHERITED.contains(name));
+    let kept = entries.filter(|(name, _)| is_kept(name));
     let kept = kept.map(|(name, value)| [name, b"=", value].concat());
     let all = std::iter::once(PATH.to_vec()).chain(kept);
     all.filter_map(|entry| CString::new(entry).ok()).collect()
@@ -114,14 +123,21 @@ mod tests {
     fn an_agent_is_at_home_where_its_starter_is() {
         let block = b"BUILD_ID=7\0HOME=/h\0TOKEN=x\0HGRCPATH=/rc\0PATH=/evil\0\
                       XDG_CONFIG_HOME=/c\0XDG_STATE_HOME=/s\0HG=/hg\0\
-                      XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0";
-        let entries = inherited(block);
+                      XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0OUT=/o\0";
+        let sinks = [
+            ("sink.a", "file:$OUT/${BUILD_ID}"),
+            ("sink.b", "file:$PATH/$HOME/$NONE"),
+        ];
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let items = sinks.map(|(name, value)| (bytes(name), bytes(value)));
+        let entries = inherited(block, &items);
         let entries = entries.iter().map(|it| it.to_str().unwrap());
         let mut entries: Vec<_> = entries.collect();
         entries.sort_unstable();
         let expected = [
             "HGRCPATH=/rc",
             "HOME=/h",
+            "OUT=/o",
             "PATH=/usr/local/bin:/usr/bin:/bin",
             "XDG_CONFIG_HOME=/c",
             "XDG_RUNTIME_DIR=/r",

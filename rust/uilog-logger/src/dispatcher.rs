@@ -277,7 +277,7 @@ impl Dispatcher {
             if error.kind() != io::ErrorKind::StorageFull {
                 // The dispatcher still runs its jobs; the next event gets
                 // another one, with a new queue.
-                link.set_untold(0);
+                link.set_unreported(0);
                 self.link = None;
             }
             return Err(lost(frames::explain(&error, parts.settings)));
@@ -408,11 +408,11 @@ impl Dispatcher {
 
     /// Stores how many lost events are not in the journal, for a finder of the
     /// page, if this process is killed.
-    pub fn set_untold(&mut self, events: u64) {
+    pub fn set_unreported(&mut self, events: u64) {
         if let Some(link) = &mut self.link {
-            link.set_untold(events);
+            link.set_unreported(events);
         } else if let Some(others) = &mut self.for_records {
-            others.set_untold(events);
+            others.set_unreported(events);
         }
     }
 
@@ -549,26 +549,26 @@ impl Dispatcher {
             return Ok(());
         };
         // A finder of the page must not count what this process will report.
-        link.set_untold(0);
+        link.set_unreported(0);
         let progress = link.progress();
         // Jobs that it had claimed but not started count, too: its successor
         // accounts for them.
         let undone =
             link.queue.committed().jobs.saturating_sub(progress.done());
-        let untold = progress.untold();
+        let unreported = progress.unreported();
         // A dispatcher must see how this process ends.
         let has_open = link.queue.has_open();
-        if undone + untold == 0 && !has_open {
+        if undone + unreported == 0 && !has_open {
             link.remove_page();
             return Ok(());
         }
         self.given_up = link.path.as_deref().and_then(page::id_of);
-        if undone == 0 && untold > 0 {
+        if undone == 0 && unreported > 0 {
             // All jobs are done, but some losses were not reported.
             let failure = link.queue.last_failure().ok().flatten();
             let failure = failure.unwrap_or_default();
             return Err(Loss {
-                events: untold,
+                events: unreported,
                 reason: format!(
                     "they were lost, or being delivered, when the dispatcher \
                      was killed: {failure}"
@@ -576,7 +576,7 @@ impl Dispatcher {
             });
         }
         let lost = |reason: String| Loss {
-            events: undone + untold,
+            events: undone + unreported,
             reason,
         };
         let refused_by = progress.refused_by;

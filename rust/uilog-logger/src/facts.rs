@@ -40,7 +40,7 @@ impl Facts {
             self.read(&lasting);
             self.lasting = lasting;
         }
-        self.around = self.said().around();
+        self.around = self.said().parent_context();
     }
 
     fn read(&mut self, lasting: &[u8]) {

@@ -8,6 +8,7 @@
 use uilog_channel::commandlost;
 use uilog_channel::settings::Fault;
 use uilog_channel::sink_config;
+use uilog_channel::sink_url;
 use uilog_config::items;
 use uilog_config::items::ITEMS;
 use uilog_config::items::SINK_OPTIONS;
@@ -53,7 +54,7 @@ fn of_setting(name: &[u8], value: &[u8], all: &Items) -> Option<String> {
     let Some(at) = rest.iter().position(|byte| *byte == b':') else {
         let url = value.trim_ascii();
         return (!url.is_empty())
-            .then(|| sink_config::url_problem(url))
+            .then(|| sink_url::url_problem(url))
             .flatten();
     };
     let (sink, option) =

@@ -183,7 +183,9 @@ impl RecordQueue {
             Why::Full(dir) => {
                 self.retry_at = Some(Instant::now() + PLACE_PAUSE);
                 // The agent measures the queues and delivers them.
-                let _ = agent_start::start(dir, program, None, environment);
+                let items = &self.environment.items;
+                let _ =
+                    agent_start::start(dir, program, None, environment, items);
                 true
             }
         };
@@ -221,8 +223,8 @@ impl RecordQueue {
         let started = open.place.open(false);
         let started = started.map_err(|error| error.to_string());
         let own = Some(open.name.as_os_str());
-        let environment = &self.environment.whole;
-        let start = |dir| agent_start::start(&dir, program, own, environment);
+        let Needed { whole, items, .. } = &self.environment;
+        let start = |dir| agent_start::start(&dir, program, own, whole, items);
         match started.and_then(start) {
             Ok(has_started) => {
                 if has_started {

@@ -31,14 +31,14 @@
 mod lines;
 mod outcome;
 mod peer;
+mod poll_set;
 mod registry;
 mod shutdown;
-mod waiting;
 
 pub use uilog_sys::child::Exit;
 
 pub use crate::outcome::CloseError;
-pub use crate::outcome::Closed;
+pub use crate::outcome::CloseReport;
 pub use crate::outcome::Limits;
 pub use crate::outcome::Outcome;
 pub use crate::peer::Peer;

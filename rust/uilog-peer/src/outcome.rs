@@ -69,7 +69,7 @@ impl Outcome {
 
 /// What came of closing a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed {
+pub struct CloseReport {
     /// How it ended.
     pub outcome: Outcome,
     /// How its process ended; `None` if that is not ours to know, or if it

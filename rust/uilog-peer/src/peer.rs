@@ -21,10 +21,10 @@ use uilog_sys::fd::VerifiedFd;
 
 use crate::lines::Lines;
 use crate::outcome::CloseError;
-use crate::outcome::Closed;
+use crate::outcome::CloseReport;
 use crate::outcome::Limits;
 use crate::outcome::Outcome;
-use crate::waiting::Awaited;
+use crate::poll_set::PollSet;
 
 /// How long a process that got SIGTERM has before it gets SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ pub(crate) enum Advance {
     /// Wait for its descriptors, until this moment at the latest.
     Wait(Option<Instant>),
     /// It has ended.
-    Closed(Closed),
+    Closed(CloseReport),
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ enum State {
     },
     /// It got a signal to end.
     Ending(Ending),
-    Closed(Closed),
+    Closed(CloseReport),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +137,7 @@ impl Peer {
     }
 
     /// What came of closing it, once it is closed.
-    pub fn closed(&self) -> Option<Closed> {
+    pub fn closed(&self) -> Option<CloseReport> {
         match self.state {
             State::Closed(closed) => Some(closed),
             _ => None,
@@ -155,12 +155,12 @@ impl Peer {
         &mut self,
         limits: Limits,
         show: &mut dyn FnMut(&[u8]),
-    ) -> Result<Closed, CloseError> {
+    ) -> Result<CloseReport, CloseError> {
         loop {
             match self.advance(limits) {
                 Advance::Line(line) => show(&line),
                 Advance::Wait(until) => {
-                    let mut awaited = Awaited::default();
+                    let mut awaited = PollSet::default();
                     self.await_in(&mut awaited);
                     awaited.wait(until);
                 }
@@ -170,7 +170,7 @@ impl Peer {
     }
 
     /// An error if closing it left its process running.
-    fn verdict(&self, closed: Closed) -> Result<Closed, CloseError> {
+    fn verdict(&self, closed: CloseReport) -> Result<CloseReport, CloseError> {
         if closed.exit.is_none() && self.is_own() {
             let pid = self.process.pid();
             return Err(CloseError { pid });
@@ -190,9 +190,9 @@ impl Peer {
     }
 
     /// Closes our descriptors of a connection that is another process's.
-    fn abandon(&mut self) -> Closed {
+    fn abandon(&mut self) -> CloseReport {
         self.drop_pipes();
-        let closed = Closed {
+        let closed = CloseReport {
             outcome: Outcome::ForeignFork,
             exit: None,
             duration: Duration::ZERO,
@@ -245,7 +245,7 @@ impl Peer {
         let is_overdue = Instant::now() >= ending.deadline;
         let has_ended = exit.is_some() && self.below.is_empty();
         if has_ended || (is_overdue && ending.is_killed) {
-            return self.finish(Closed {
+            return self.finish(CloseReport {
                 outcome: ending.outcome,
                 exit,
                 duration: ending.since.elapsed(),
@@ -281,7 +281,7 @@ impl Peer {
         }
         let exit = self.process.try_wait();
         if let (None, Some(_)) = (&self.stderr, exit) {
-            return self.finish(Closed {
+            return self.finish(CloseReport {
                 outcome: Outcome::Closed,
                 exit,
                 duration: since.elapsed(),
@@ -398,7 +398,7 @@ impl Peer {
         }
     }
 
-    fn finish(&mut self, closed: Closed) -> Advance {
+    fn finish(&mut self, closed: CloseReport) -> Advance {
         self.process.close_pidfd();
         self.below.clear();
         self.state = State::Closed(closed);
@@ -406,7 +406,7 @@ impl Peer {
     }
 
     /// Adds the descriptors for which it waits.
-    pub(crate) fn await_in<'p>(&'p self, awaited: &mut Awaited<'p>) {
+    pub(crate) fn await_in<'p>(&'p self, awaited: &mut PollSet<'p>) {
         if let Some(stderr) = &self.stderr {
             awaited.add(stderr.as_fd());
         } else if self.process.exit().is_none() {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::outcome::Limits;
 use crate::peer::Advance;
 use crate::peer::Peer;
-use crate::waiting::Awaited;
+use crate::poll_set::PollSet;
 
 /// The way of several connections to their end.
 ///
@@ -77,7 +77,7 @@ impl Shutdown {
         let latest = Instant::now() + max;
         let until = self.until.map_or(latest, |until| until.min(latest));
         let open = self.peers.iter().filter(|peer| peer.closed().is_none());
-        let mut awaited = Awaited::default();
+        let mut awaited = PollSet::default();
         open.for_each(|peer| peer.await_in(&mut awaited));
         awaited.wait(Some(until));
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use uilog_peer::Closed;
+use uilog_peer::CloseReport;
 use uilog_peer::Exit;
 use uilog_peer::Limits;
 use uilog_peer::Outcome;
@@ -64,7 +64,7 @@ fn open(script: &str) -> (Peer, u32) {
     (Peer::adopt(pid, pipes.0, pipes.1, pipes.2), pid)
 }
 
-fn close(peer: &mut Peer, limits: Limits) -> (Closed, Vec<String>) {
+fn close(peer: &mut Peer, limits: Limits) -> (CloseReport, Vec<String>) {
     let mut lines = Vec::new();
     let closed = peer
         .close(limits, &mut |line| {

@@ -15,7 +15,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use uilog_channel::settings::Settings;
-use uilog_peer::Closed;
+use uilog_peer::CloseReport;
 use uilog_peer::Counters;
 use uilog_peer::Exit;
 use uilog_peer::Id;
@@ -65,7 +65,7 @@ impl Peer {
     }
 
     /// What came of closing it, if it is closed.
-    fn result(&self) -> Option<Closed> {
+    fn result(&self) -> Option<CloseReport> {
         self.with(|inner| inner.as_ref()?.closed())
     }
 

@@ -5,10 +5,10 @@
 
 use memchr::memchr_iter;
 
-use crate::found::Found;
+use crate::example_value::is_example;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::rule::marker_at;
-use crate::stand_in::is_stand_in;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 
@@ -21,7 +21,7 @@ const CVS_METHODS: [&[u8]; 6] = [
 ];
 
 /// Passwords in such accounts.
-pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Finding>) {
     for at in memchr_iter(b'@', text) {
         let Some(start) = password_start(text, at, scope) else {
             continue;
@@ -30,13 +30,13 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         if password.is_empty()
             || password.iter().all(|b| b.is_ascii_digit()) && password.len() < 6
             || is_placeholder(password, scope)
-            || is_stand_in(password)
+            || is_example(password)
             || (0..password.len())
                 .any(|at| marker_at(&password[at..]).is_some())
         {
             continue;
         }
-        found.push(Found::new(start..at, Rule::URL_PASSWORD));
+        found.push(Finding::new(start..at, Rule::URL_PASSWORD));
     }
 }
 

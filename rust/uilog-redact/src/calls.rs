@@ -7,12 +7,12 @@
 
 use memchr::memchr_iter;
 
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::steps;
-use crate::value::looks_chosen;
-use crate::value::looks_made;
+use crate::value::looks_like_password;
+use crate::value::looks_machine_made;
 
 /// Parts of names of calls with a password or a key among their arguments.
 const KEYS: [&str; 25] = [
@@ -92,7 +92,7 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_CALL_BYTES: usize = 256;
 
 /// Secrets in calls.
-pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], found: &mut Vec<Finding>) {
     let mut done = 0;
     for open in memchr_iter(b'(', text) {
         if open < done {
@@ -129,11 +129,11 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
             texts
                 .iter()
                 .rev()
-                .find(|literal| looks_made(value(literal)))
+                .find(|literal| looks_machine_made(value(literal)))
         });
         if let Some(secret) = secret {
             done = secret.end;
-            found.push(Found::new(secret.start..secret.end, Rule::SECRET));
+            found.push(Finding::new(secret.start..secret.end, Rule::SECRET));
         }
     }
 }
@@ -223,7 +223,7 @@ fn is_password(value: &[u8]) -> bool {
             || byte.is_ascii_digit()
             || b"_-".contains(byte)
     }) && value.iter().any(|byte| b"_-".contains(byte));
-    looks_chosen(value)
+    looks_like_password(value)
         && !is_word
         && !value.iter().any(|byte| b"./@:,(){}<>$%=\\ ".contains(byte))
         && !ALGORITHMS.iter().any(|name| lower.starts_with(name))

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::name::is_telling;
+use crate::name::is_secret_name;
 
 /// What a part of a word is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -241,7 +241,7 @@ impl<W: AsRef<[u8]>> Parser<'_, W> {
             }
             None => {
                 let is_secret = equals.is_none()
-                    && is_telling(name)
+                    && is_secret_name(name)
                     && self
                         .words
                         .get(self.at)

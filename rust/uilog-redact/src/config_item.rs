@@ -10,16 +10,16 @@ use memchr::memchr_iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
+use crate::example_value::is_example;
 use crate::extent::Extents;
-use crate::extent::Mark;
-use crate::found::Found;
-use crate::name::is_telling;
+use crate::extent::QuoteMark;
+use crate::finding::Finding;
+use crate::name::is_secret_name;
 use crate::rule::Rule;
-use crate::stand_in::is_stand_in;
 use crate::steps;
 use crate::value::Scope;
 use crate::value::is_placeholder;
-use crate::value::looks_chosen;
+use crate::value::looks_like_password;
 use crate::value::looks_random;
 use crate::words::blanks;
 
@@ -69,7 +69,7 @@ impl ConfigItems {
         &self,
         text: &[u8],
         scope: Scope,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         let mut done = 0;
         let mut extents = Extents::new(text);
@@ -83,7 +83,7 @@ impl ConfigItems {
             steps::add(end - start);
             let item = &text[start..end];
             let is_certain = self.contains(item);
-            if !is_certain && !is_telling_item(item) {
+            if !is_certain && !is_secret_item(item) {
                 continue;
             }
             let after = blanks(&text[equals + 1..], MAX_SPACES);
@@ -114,14 +114,14 @@ impl ConfigItems {
                 }
             };
             let value = &text[range.clone()];
-            if !is_placeholder(value, Scope::Word) && !is_stand_in(value) {
+            if !is_placeholder(value, Scope::Word) && !is_example(value) {
                 done = range.end;
                 let rule = if is_certain {
                     Rule::CONFIG_VALUE
                 } else {
                     Rule::SECRET
                 };
-                found.push(Found::new(range, rule));
+                found.push(Finding::new(range, rule));
             }
         }
     }
@@ -199,7 +199,7 @@ const OTHER_SECTIONS: [&[u8]; 15] = [
 
 /// Whether the section or the name of an item of any extension suggests a
 /// secret: `jira.auth`, `tokens.hg`.
-fn is_telling_item(item: &[u8]) -> bool {
+fn is_secret_item(item: &[u8]) -> bool {
     // `authtoken`, `clientsecret`
     const ENDINGS: [&[u8]; 4] = [b"token", b"secret", b"password", b"apikey"];
     let Some(dot) = item.iter().position(|byte| *byte == b'.') else {
@@ -207,7 +207,7 @@ fn is_telling_item(item: &[u8]) -> bool {
     };
     let is_separator = |byte: &u8| matches!(byte, b'.' | b'-' | b'_' | b':');
     let last = item.rsplit(is_separator).next().unwrap_or_default();
-    let is_telling = |part: &[u8]| {
+    let is_secret_name = |part: &[u8]| {
         TELLING.iter().any(|word| part.eq_ignore_ascii_case(word))
     };
     let is_harmless = HARMLESS_PARTS
@@ -221,8 +221,8 @@ fn is_telling_item(item: &[u8]) -> bool {
         && dot > 0
         && !is_harmless
         && !OTHER_SECTIONS.contains(&&item[..dot])
-        && (is_telling(&item[..dot])
-            || is_telling(last)
+        && (is_secret_name(&item[..dot])
+            || is_secret_name(last)
             || ENDINGS
                 .iter()
                 .any(|ending| last.to_ascii_lowercase().ends_with(ending)))
@@ -272,11 +272,11 @@ fn secret_part(value: &[u8], is_password: bool) -> Option<usize> {
     {
         return (colon > 0 && colon + 1 < value.len()).then_some(colon + 1);
     }
-    (looks_chosen(value) || looks_random(value)).then_some(0)
+    (looks_like_password(value) || looks_random(value)).then_some(0)
 }
 
 /// Values in sections of a file: `[auth]`, then `corp.password = X`.
-pub(crate) fn find_in_sections(text: &[u8], found: &mut Vec<Found>) {
+pub(crate) fn find_in_sections(text: &[u8], found: &mut Vec<Finding>) {
     const SECTIONS: [&[u8]; 2] = [b"[auth]", b"[hostsecurity]"];
     let mut at = 0;
     let mut section: Option<&[u8]> = None;
@@ -305,7 +305,7 @@ pub(crate) fn find_in_sections(text: &[u8], found: &mut Vec<Found>) {
             || name.starts_with(b"#")
             || name.starts_with(b";")
             || is_placeholder(value, Scope::Text)
-            || is_stand_in(value)
+            || is_example(value)
         {
             continue;
         }
@@ -315,7 +315,7 @@ pub(crate) fn find_in_sections(text: &[u8], found: &mut Vec<Found>) {
                 .iter()
                 .take_while(|byte| matches!(byte, b' ' | b'\t'))
                 .count();
-        found.push(Found::new(from..from + value.len(), Rule::CONFIG_VALUE));
+        found.push(Finding::new(from..from + value.len(), Rule::CONFIG_VALUE));
     }
 }
 
@@ -330,7 +330,7 @@ const SETTING: &str = r#"(?x-u)
 pub(crate) fn find_settings(
     text: &[u8],
     items: &ConfigItems,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     static REGEX: OnceLock<Regex> = OnceLock::new();
     let regex = REGEX.get_or_init(|| {
@@ -344,12 +344,12 @@ pub(crate) fn find_settings(
         let value = captures.name("single").or(captures.name("double"));
         if let Some(value) = value
             && (items.contains(&item)
-                || is_telling_item(&item)
-                || is_telling(&captures["name"]))
+                || is_secret_item(&item)
+                || is_secret_name(&captures["name"]))
             && !is_placeholder(value.as_bytes(), Scope::Text)
-            && !is_stand_in(value.as_bytes())
+            && !is_example(value.as_bytes())
         {
-            found.push(Found::new(value.range(), Rule::CONFIG_VALUE));
+            found.push(Finding::new(value.range(), Rule::CONFIG_VALUE));
         }
     }
 }
@@ -367,14 +367,14 @@ fn is_listed(before: &[u8], scope: Scope) -> bool {
 }
 
 /// The quote before an item, or before the `--config=` that it follows.
-fn quote_before(text: &[u8], start: usize) -> Option<Mark> {
+fn quote_before(text: &[u8], start: usize) -> Option<QuoteMark> {
     let option = b"--config=";
     let start = if text[..start].ends_with(option) {
         start - option.len()
     } else {
         start
     };
-    Mark::before(text, start)
+    QuoteMark::before(text, start)
 }
 
 fn spaces_before(text: &[u8]) -> usize {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::redacted::RedactedRange;
 use crate::rule::Rule;
 
@@ -24,7 +24,7 @@ struct Edit {
 impl Edits {
     /// Adds what was found in the text with the edits so far. It covers each of
     /// their markers completely or not at all.
-    pub(crate) fn add(&mut self, found: Vec<Found>) {
+    pub(crate) fn add(&mut self, found: Vec<Finding>) {
         let mut old = std::mem::take(&mut self.0).into_iter().peekable();
         // Bytes removed and added by the edits up to this place.
         let (mut removed, mut added) = (0, 0);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn edits_are_joined() {
-        let found = |range: Range<usize>| Found::new(range, Rule::SECRET);
+        let found = |range: Range<usize>| Finding::new(range, Rule::SECRET);
         let text = b"0123456789";
         let marker = "<redacted:secret>";
         let mut edits = Edits::default();

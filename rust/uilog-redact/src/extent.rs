@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 4;
 /// A sort of quote: a byte, as it is, after a backslash, or as hg and shells
 /// write a single quote in single quotes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Mark {
+pub(crate) struct QuoteMark {
     pub(crate) byte: u8,
     form: MarkForm,
 }
@@ -40,7 +40,7 @@ enum MarkForm {
 /// A single quote in single quotes.
 const SHELL_QUOTE: &[u8] = br"'\''";
 
-impl Mark {
+impl QuoteMark {
     /// The quote that begins here, and its length.
     pub(crate) fn at(text: &[u8], at: usize) -> Option<(Self, usize)> {
         let rest = &text[at..];
@@ -140,7 +140,7 @@ pub(crate) struct Extent {
     /// What of it a shell takes for one word.
     pub(crate) word: Range<usize>,
     /// The value's own quote, or the one around it and its name.
-    pub(crate) quote: Option<Mark>,
+    pub(crate) quote: Option<QuoteMark>,
 }
 
 /// Answers where values end, from left to right.
@@ -148,7 +148,7 @@ pub(crate) struct Extents<'t> {
     text: &'t [u8],
     /// Up to where quotes have been read.
     at: usize,
-    open: Vec<Mark>,
+    open: Vec<QuoteMark>,
     /// For each sort of quote, from where it was looked for and where it is.
     closes: [Option<(usize, Option<usize>)>; 9],
     /// The last word, and the end of its narrower reading.
@@ -205,7 +205,7 @@ impl<'t> Extents<'t> {
             } else {
                 at
             };
-            let Some((mark, len)) = Mark::at(self.text, start) else {
+            let Some((mark, len)) = QuoteMark::at(self.text, start) else {
                 continue;
             };
             skip = start + len;
@@ -220,7 +220,11 @@ impl<'t> Extents<'t> {
     }
 
     /// Where the next quote of this sort is.
-    pub(crate) fn close(&mut self, mark: Mark, start: usize) -> Option<usize> {
+    pub(crate) fn close(
+        &mut self,
+        mark: QuoteMark,
+        start: usize,
+    ) -> Option<usize> {
         let known = &mut self.closes[mark.number()];
         if let Some((from, close)) = *known
             && from <= start
@@ -240,7 +244,7 @@ impl<'t> Extents<'t> {
     pub(crate) fn value(
         &mut self,
         start: usize,
-        around: Option<Mark>,
+        around: Option<QuoteMark>,
         is_name_quoted: bool,
     ) -> Extent {
         self.read_quotes(start);
@@ -253,7 +257,7 @@ impl<'t> Extents<'t> {
         {
             open += 1;
         }
-        if let Some((mark, len)) = Mark::at(self.text, open)
+        if let Some((mark, len)) = QuoteMark::at(self.text, open)
             && Some(mark) != around
             && (is_name_quoted || !self.open.contains(&mark))
             && mark.byte != b'`'
@@ -280,11 +284,11 @@ impl<'t> Extents<'t> {
 
     fn quoted(
         &mut self,
-        mark: Mark,
+        mark: QuoteMark,
         open: usize,
         start: usize,
         end: usize,
-        around: Option<Mark>,
+        around: Option<QuoteMark>,
     ) -> Extent {
         let behind = end + mark.len();
         let next = self.text.get(behind);
@@ -315,7 +319,11 @@ impl<'t> Extents<'t> {
     }
 
     /// The end of the word that continues here, and its end for a shell.
-    fn word(&mut self, start: usize, around: Option<Mark>) -> (usize, usize) {
+    fn word(
+        &mut self,
+        start: usize,
+        around: Option<QuoteMark>,
+    ) -> (usize, usize) {
         if let Some((word, narrow)) = &self.word
             && word.start <= start
             && start < word.end
@@ -331,7 +339,11 @@ impl<'t> Extents<'t> {
         (end, narrow)
     }
 
-    fn read_word(&self, start: usize, around: Option<Mark>) -> (usize, usize) {
+    fn read_word(
+        &self,
+        start: usize,
+        around: Option<QuoteMark>,
+    ) -> (usize, usize) {
         let text = self.text;
         let mut narrow = None;
         let mut at = start;
@@ -343,7 +355,7 @@ impl<'t> Extents<'t> {
             match byte {
                 _ if byte.is_ascii_whitespace() || byte == 0 => break,
                 b'"' | b'\'' | b'\\' => {
-                    let Some((mark, len)) = Mark::at(text, at) else {
+                    let Some((mark, len)) = QuoteMark::at(text, at) else {
                         if text
                             .get(at + 1)
                             .is_none_or(|next| b"nrt".contains(next))
@@ -390,7 +402,7 @@ impl<'t> Extents<'t> {
 }
 
 /// Where the same quote is again, on the same line and not far.
-fn near_close(text: &[u8], mark: Mark, start: usize) -> Option<usize> {
+fn near_close(text: &[u8], mark: QuoteMark, start: usize) -> Option<usize> {
     let end = text.len().min(start + MAX_NEAR_BYTES);
     let near = &text[start..end];
     let near = &near[..memchr(b'\n', near).unwrap_or(near.len())];
@@ -468,7 +480,7 @@ mod tests {
         let name = text[..at]
             .rfind([' ', '"', '\''])
             .map_or(0, |before| before + 1);
-        let around = Mark::before(text.as_bytes(), name);
+        let around = QuoteMark::before(text.as_bytes(), name);
         &text[Extents::new(text.as_bytes()).value(at, around, false).range]
     }
 

@@ -32,6 +32,7 @@
 //! before it suggests a secret.
 
 mod account;
+mod argument;
 mod assignment;
 mod calls;
 mod catalogue;
@@ -39,15 +40,16 @@ mod commands;
 mod config_item;
 mod decode;
 mod edits;
+mod example_value;
 mod extent;
 mod field;
-mod found;
+mod finding;
 mod headers;
 #[cfg(test)]
 mod linear;
 mod name;
 mod notation;
-mod own_words;
+mod own_values;
 mod patterns;
 mod pem;
 mod policy;
@@ -55,9 +57,9 @@ mod programs;
 mod redacted;
 mod redactor;
 mod rule;
+mod secret_words;
 mod shape;
 mod shell;
-mod stand_in;
 mod steps;
 mod structure;
 mod token;
@@ -71,7 +73,7 @@ mod words;
 use std::sync::LazyLock;
 
 pub use catalogue::rules;
-pub use own_words::is_own_words;
+pub use own_values::is_own_value;
 pub use policy::ArgvPolicy;
 pub use policy::Policy;
 pub use policy::UserPolicy;

@@ -3,398 +3,23 @@
 //!
 //! Must not know values, or what is assigned.
 
+use crate::secret_words::GLUED;
+use crate::secret_words::HARMLESS_BEGINNINGS;
+use crate::secret_words::HARMLESS_ENDINGS;
+use crate::secret_words::HARMLESS_KEYS;
+use crate::secret_words::NOT_GLUED;
+use crate::secret_words::SECRET_WORDS;
+use crate::secret_words::SecretKind;
 use crate::trie::Trie;
 use crate::trie::most_nodes;
 
-/// What a word in a name says of the value.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SecretKind {
-    /// It is a password: it may look like anything.
-    Password,
-    /// It may be a token, but also a part of speech, a type, a state.
-    Token,
-    /// It may be a few digits.
-    Code,
-    /// It may be a key, and most often is another thing.
-    Key,
-    /// The context of the word shows that it is not a secret.
-    Doubtful,
-}
-
-/// A word in names.
-struct Telling {
-    word: &'static str,
-    kind: SecretKind,
-    /// Whether it counts only as a separate word: not in `bypass`, `author`.
-    is_whole: bool,
-}
-
-const fn part(word: &'static str, kind: SecretKind) -> Telling {
-    Telling {
-        word,
-        kind,
-        is_whole: false,
-    }
-}
-
-const fn whole(word: &'static str, kind: SecretKind) -> Telling {
-    Telling {
-        word,
-        kind,
-        is_whole: true,
-    }
-}
-
-/// Words in names, in lower case.
-const TELLING: [Telling; 132] = [
-    part("password", SecretKind::Password),
-    part("passwd", SecretKind::Password),
-    part("passwrd", SecretKind::Password),
-    part("passphrase", SecretKind::Password),
-    part("pass_phrase", SecretKind::Password),
-    part("passcode", SecretKind::Password),
-    part("passwort", SecretKind::Password),
-    part("kennwort", SecretKind::Password),
-    part("contrasena", SecretKind::Password),
-    part("contraseña", SecretKind::Password),
-    part("mot_de_passe", SecretKind::Password),
-    part("motdepasse", SecretKind::Password),
-    whole("senha", SecretKind::Password),
-    whole("pass", SecretKind::Password),
-    whole("pwd", SecretKind::Password),
-    whole("psw", SecretKind::Password),
-    whole("pswd", SecretKind::Password),
-    whole("pw", SecretKind::Password),
-    whole("psk", SecretKind::Password),
-    whole("masterauth", SecretKind::Password),
-    part("presharedkey", SecretKind::Token),
-    part("preshared_key", SecretKind::Token),
-    part("pre_shared_key", SecretKind::Token),
-    part("_auth", SecretKind::Token),
-    part("secret", SecretKind::Token),
-    part("token", SecretKind::Token),
-    part("apikey", SecretKind::Token),
-    part("api_key", SecretKind::Token),
-    part("api-key", SecretKind::Token),
-    part("api.key", SecretKind::Token),
-    part("accesskey", SecretKind::Token),
-    part("access_key", SecretKind::Token),
-    part("access-key", SecretKind::Token),
-    part("access.key", SecretKind::Token),
-    part("private_key", SecretKind::Token),
-    part("private-key", SecretKind::Token),
-    part("privatekey", SecretKind::Token),
-    part("signing_key", SecretKind::Token),
-    part("signing-key", SecretKind::Token),
-    part("signingkey", SecretKind::Token),
-    part("encryption_key", SecretKind::Token),
-    part("encryption-key", SecretKind::Token),
-    part("encryptionkey", SecretKind::Token),
-    part("auth_key", SecretKind::Token),
-    part("auth-key", SecretKind::Token),
-    part("authkey", SecretKind::Token),
-    part("account_key", SecretKind::Token),
-    part("accountkey", SecretKind::Token),
-    part("shared_key", SecretKind::Token),
-    part("sharedkey", SecretKind::Token),
-    part("account-key", SecretKind::Token),
-    part("shared-key", SecretKind::Token),
-    part("license-key", SecretKind::Token),
-    part("license_key", SecretKind::Token),
-    part("licensekey", SecretKind::Token),
-    part("consumer_key", SecretKind::Token),
-    part("consumer-key", SecretKind::Token),
-    part("consumerkey", SecretKind::Token),
-    part("client_key", SecretKind::Token),
-    part("client-key", SecretKind::Token),
-    part("clientkey", SecretKind::Token),
-    part("master_key", SecretKind::Token),
-    part("master-key", SecretKind::Token),
-    part("masterkey", SecretKind::Token),
-    part("app_key", SecretKind::Token),
-    part("app-key", SecretKind::Token),
-    part("appkey", SecretKind::Token),
-    part("application_key", SecretKind::Token),
-    part("application-key", SecretKind::Token),
-    part("applicationkey", SecretKind::Token),
-    part("service_key", SecretKind::Token),
-    part("service-key", SecretKind::Token),
-    part("servicekey", SecretKind::Token),
-    part("storage_key", SecretKind::Token),
-    part("storage-key", SecretKind::Token),
-    part("storagekey", SecretKind::Token),
-    part("session_key", SecretKind::Token),
-    part("session-key", SecretKind::Token),
-    part("sessionkey", SecretKind::Token),
-    part("server_key", SecretKind::Token),
-    part("server-key", SecretKind::Token),
-    part("serverkey", SecretKind::Token),
-    part("subscription_key", SecretKind::Token),
-    part("subscription-key", SecretKind::Token),
-    part("subscriptionkey", SecretKind::Token),
-    part("function_key", SecretKind::Token),
-    part("function-key", SecretKind::Token),
-    part("functionkey", SecretKind::Token),
-    part("ingest_key", SecretKind::Token),
-    part("ingest-key", SecretKind::Token),
-    part("ingestkey", SecretKind::Token),
-    part("write_key", SecretKind::Token),
-    part("write-key", SecretKind::Token),
-    part("writekey", SecretKind::Token),
-    part("admin_key", SecretKind::Token),
-    part("admin-key", SecretKind::Token),
-    part("adminkey", SecretKind::Token),
-    part("integration_key", SecretKind::Token),
-    part("integration-key", SecretKind::Token),
-    part("integrationkey", SecretKind::Token),
-    part("deploy_key", SecretKind::Token),
-    part("deploy-key", SecretKind::Token),
-    part("deploykey", SecretKind::Token),
-    part("device_key", SecretKind::Token),
-    part("device-key", SecretKind::Token),
-    part("devicekey", SecretKind::Token),
-    part("publish_key", SecretKind::Token),
-    part("publish-key", SecretKind::Token),
-    part("publishkey", SecretKind::Token),
-    part("credential", SecretKind::Token),
-    whole("creds", SecretKind::Token),
-    whole("pat", SecretKind::Token),
-    whole("jwt", SecretKind::Token),
-    whole("bearer", SecretKind::Token),
-    whole("sas", SecretKind::Token),
-    whole("pin", SecretKind::Code),
-    whole("otp", SecretKind::Code),
-    whole("totp", SecretKind::Code),
-    whole("mfa", SecretKind::Code),
-    whole("auth", SecretKind::Key),
-    whole("key", SecretKind::Key),
-    whole("hmac", SecretKind::Key),
-    whole("salt", SecretKind::Key),
-    whole("sid", SecretKind::Key),
-    whole("session", SecretKind::Key),
-    whole("sessionid", SecretKind::Key),
-    whole("session_id", SecretKind::Key),
-    whole("session-id", SecretKind::Key),
-    whole("jsessionid", SecretKind::Key),
-    whole("phpsessid", SecretKind::Key),
-    whole("cookie", SecretKind::Key),
-    part("_login", SecretKind::Key),
-];
-
-/// Words that are passwords at the end of a longer word, too (`dbpass`,
-/// `bindpw`), and the words that only look so.
-const GLUED: [&str; 4] = ["pass", "pwd", "pw", "psw"];
-const NOT_GLUED: [&str; 20] = [
-    "bypass",
-    "compass",
-    "trespass",
-    "overpass",
-    "underpass",
-    "surpass",
-    "encompass",
-    "multipass",
-    "lowpass",
-    "highpass",
-    "bandpass",
-    "singlepass",
-    "twopass",
-    "onepass",
-    "subpass",
-    "renderpass",
-    "askpass",
-    "oldpwd",
-    "minipass",
-    "passthrough",
-];
-
-/// Words after a secret word that make it harmless: `token_type`.
-const HARMLESS_ENDINGS: [&str; 117] = [
-    "file",
-    "files",
-    "filename",
-    "path",
-    "paths",
-    "dir",
-    "directory",
-    "url",
-    "urls",
-    "uri",
-    "host",
-    "hostname",
-    "type",
-    "types",
-    "name",
-    "names",
-    "user",
-    "username",
-    "id",
-    "ids",
-    "kid",
-    "len",
-    "length",
-    "count",
-    "counts",
-    "counter",
-    "size",
-    "sizes",
-    "limit",
-    "limits",
-    "max",
-    "min",
-    "minimum",
-    "maximum",
-    "prompt",
-    "prompts",
-    "authentication",
-    "fd",
-    "re",
-    "regex",
-    "command",
-    "cmd",
-    "helper",
-    "field",
-    "fields",
-    "param",
-    "params",
-    "parameter",
-    "expiry",
-    "expire",
-    "expires",
-    "expired",
-    "expiration",
-    "ttl",
-    "time",
-    "timeout",
-    "lifetime",
-    "age",
-    "stdin",
-    "env",
-    "var",
-    "variable",
-    "policy",
-    "policies",
-    "prefix",
-    "suffix",
-    "store",
-    "provider",
-    "ring",
-    "class",
-    "format",
-    "mode",
-    "hint",
-    "status",
-    "version",
-    "label",
-    "title",
-    "description",
-    "placeholder",
-    "rule",
-    "rules",
-    "strength",
-    "manager",
-    "required",
-    "enabled",
-    "disabled",
-    "ref",
-    "reference",
-    "arn",
-    "issuer",
-    "audience",
-    "scope",
-    "scopes",
-    "algorithm",
-    "alg",
-    "method",
-    "source",
-    "location",
-    "endpoint",
-    "validator",
-    "callback",
-    "handler",
-    "index",
-    "position",
-    "pos",
-    "ize",
-    "izer",
-    "ary",
-    "less",
-    "header",
-    "headers",
-    "days",
-    "hours",
-    "minutes",
-    "seconds",
-    "attempts",
-    "retries",
-];
-
-/// Words before a secret word that make it harmless: `has_password`.
-const HARMLESS_BEGINNINGS: [&str; 16] = [
-    "no", "has", "is", "use", "uses", "need", "needs", "require", "allow",
-    "enable", "disable", "max", "min", "num", "ask", "show",
-];
-
-/// Words before `key` that mean no secret one.
-const HARMLESS_KEYS: [&str; 50] = [
-    "public",
-    "pub",
-    "cache",
-    "primary",
-    "foreign",
-    "sort",
-    "partition",
-    "routing",
-    "lookup",
-    "dedup",
-    "idempotency",
-    "group",
-    "config",
-    "json",
-    "dict",
-    "map",
-    "row",
-    "hash",
-    "object",
-    "lock",
-    "translation",
-    "node",
-    "rev",
-    "index",
-    "order",
-    "unique",
-    "event",
-    "message",
-    "bucket",
-    "blob",
-    "known",
-    "host",
-    "parent",
-    "issue",
-    "ticket",
-    "query",
-    "search",
-    "registry",
-    "item",
-    "entry",
-    "column",
-    "record",
-    "tag",
-    "branch",
-    "bookmark",
-    "file",
-    "path",
-    "restore",
-    "artifact",
-    "socket",
-];
-
 /// The words that [`crate::patterns`] searches for before it calls the finder
 /// of assignments.
-pub(crate) const WORDS: [&str; TELLING.len()] = {
-    let mut words = [""; TELLING.len()];
+pub(crate) const WORDS: [&str; SECRET_WORDS.len()] = {
+    let mut words = [""; SECRET_WORDS.len()];
     let mut at = 0;
     while at < words.len() {
-        words[at] = TELLING[at].word;
+        words[at] = SECRET_WORDS[at].word;
         at += 1;
     }
     words
@@ -407,8 +32,8 @@ static TRIE: Trie<NODES, { WORDS.len() }> = Trie::new(&WORDS);
 
 /// The secret words in a text, by their beginnings. They may overlap: `rootpw`
 /// contains `otp`.
-pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
-    TRIE.find(text).map(|found| Occurrence {
+pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = SecretWordMatch> {
+    TRIE.find(text).map(|found| SecretWordMatch {
         number: found.word,
         start: found.start,
         end: found.end,
@@ -417,22 +42,22 @@ pub(crate) fn find(text: &[u8]) -> impl Iterator<Item = Occurrence> {
 
 /// A secret word in a text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Occurrence {
+pub(crate) struct SecretWordMatch {
     number: usize,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-impl Occurrence {
+impl SecretWordMatch {
     /// Whether this counts only as a separate word.
     pub(crate) fn is_short(&self) -> bool {
-        TELLING[self.number].is_whole
+        SECRET_WORDS[self.number].is_whole
     }
 
     /// What the name that contains this word suggests.
     fn kind(&self, name: &[u8]) -> Option<SecretKind> {
-        let telling = &TELLING[self.number];
-        if telling.is_whole && !self.is_whole(name, telling.word) {
+        let secret = &SECRET_WORDS[self.number];
+        if secret.is_whole && !self.is_whole(name, secret.word) {
             return None;
         }
         // .NET: how an assembly names the key that it is signed with.
@@ -440,15 +65,15 @@ impl Occurrence {
             return None;
         }
         // `GIT_AUTHOR_DATE`
-        if telling.word == "_auth"
+        if secret.word == "_auth"
             && name[self.end..]
                 .get(..2)
                 .is_some_and(|rest| rest.eq_ignore_ascii_case(b"or"))
         {
             return None;
         }
-        let (before, after) = self.around(name);
-        if telling.kind == SecretKind::Key
+        let (before, after) = self.neighbours(name);
+        if secret.kind == SecretKind::Key
             && before.iter().any(|part| is_one_of(part, &HARMLESS_KEYS))
         {
             return None;
@@ -456,11 +81,11 @@ impl Occurrence {
         if is_harmless(&before, &after) {
             return Some(SecretKind::Doubtful);
         }
-        Some(telling.kind)
+        Some(secret.kind)
     }
 
     /// The words before and after this one in a name.
-    fn around<'n>(&self, name: &'n [u8]) -> (Vec<&'n [u8]>, Vec<&'n [u8]>) {
+    fn neighbours<'n>(&self, name: &'n [u8]) -> (Vec<&'n [u8]>, Vec<&'n [u8]>) {
         let Self { start, end, .. } = *self;
         // A word that ends with this one is a separate word before it:
         // `requirepass`.
@@ -575,7 +200,7 @@ pub(crate) fn kind(name: &[u8]) -> Option<SecretKind> {
 }
 
 /// Whether any value of this name is a secret: that of an event's option.
-pub(crate) fn is_telling(name: &[u8]) -> bool {
+pub(crate) fn is_secret_name(name: &[u8]) -> bool {
     const HEADERS: [&[u8]; 2] = [b"authorization", b"cookie"];
     let parts = parts(name);
     let is_header = parts.iter().any(|part| {
@@ -620,7 +245,7 @@ mod tests {
             "proxy_authorization",
             "auth",
         ] {
-            assert!(is_telling(name.as_bytes()), "{name}");
+            assert!(is_secret_name(name.as_bytes()), "{name}");
         }
         for name in [
             "token_type",
@@ -641,7 +266,7 @@ mod tests {
             "cookies",
             "pattern",
         ] {
-            assert!(!is_telling(name.as_bytes()), "{name}");
+            assert!(!is_secret_name(name.as_bytes()), "{name}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Must not know policies, or what the finders do.
 
 use crate::calls;
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::headers;
 use crate::name;
 use crate::pem;
@@ -35,7 +35,7 @@ enum Finder {
 
 /// The finders that have a reason to look at a text.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct ActiveFinders {
     pub(crate) userinfo: bool,
     pub(crate) parameters: bool,
     pub(crate) assignments: bool,
@@ -246,9 +246,9 @@ fn has_program(text: &[u8]) -> bool {
 }
 
 /// Which finders have a reason to look at a text; finds tokens by the way.
-pub(crate) fn wanted(text: &[u8], found: &mut Vec<Found>) -> Wanted {
+pub(crate) fn wanted(text: &[u8], found: &mut Vec<Finding>) -> ActiveFinders {
     steps::add(text.len());
-    let mut wanted = Wanted::default();
+    let mut wanted = ActiveFinders::default();
     let mut tokens = token::Matcher::new();
     for word in TRIE.find(text) {
         match FINDERS[word.word] {
@@ -265,7 +265,7 @@ pub(crate) fn wanted(text: &[u8], found: &mut Vec<Found>) -> Wanted {
             Finder::Shape(number) => wanted.shapes |= 1 << number,
             Finder::Token(number, prefix) => {
                 let prefix = TOKENS[number].prefixes[prefix];
-                tokens.look(number, prefix, text, word.end, found);
+                tokens.check_token(number, prefix, text, word.end, found);
             }
         }
     }

@@ -7,7 +7,7 @@
 use memchr::memchr;
 use memchr::memmem::Finder;
 
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::steps;
 
@@ -23,14 +23,14 @@ const DASHES: &[u8] = b"----";
 const MAX_LABEL_BYTES: usize = 64;
 
 /// Each private key, together with its delimiters.
-pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], found: &mut Vec<Finding>) {
     steps::add(text.len());
     find_pem(text, found);
     find_putty(text, found);
     find_jwk(text, found);
 }
 
-fn find_pem(text: &[u8], found: &mut Vec<Found>) {
+fn find_pem(text: &[u8], found: &mut Vec<Finding>) {
     let begin = Finder::new(BEGIN);
     let end = Finder::new(END);
     let mut at = 0;
@@ -49,7 +49,7 @@ fn find_pem(text: &[u8], found: &mut Vec<Found>) {
             label + label_end(&text[label..]).unwrap_or(0)
         });
         steps::add(stop - start);
-        found.push(Found::new(start..stop, Rule::PRIVATE_KEY));
+        found.push(Finding::new(start..stop, Rule::PRIVATE_KEY));
         at = stop;
     }
 }
@@ -91,7 +91,7 @@ fn label_end(text: &[u8]) -> Option<usize> {
 }
 
 /// PuTTY's: the lines that follow `Private-Lines:`, and the key's MAC.
-fn find_putty(text: &[u8], found: &mut Vec<Found>) {
+fn find_putty(text: &[u8], found: &mut Vec<Finding>) {
     const LINES: &[u8] = b"Private-Lines:";
     const MAC: &[u8] = b"Private-MAC:";
     let is_base64 = |byte: &u8| {
@@ -115,7 +115,7 @@ fn find_putty(text: &[u8], found: &mut Vec<Found>) {
                 .unwrap_or(len);
         }
         steps::add(line + len);
-        found.push(Found::new(start..start + len, Rule::PRIVATE_KEY));
+        found.push(Finding::new(start..start + len, Rule::PRIVATE_KEY));
     }
     for at in Finder::new(MAC).find_iter(text) {
         let start = at + MAC.len();
@@ -126,13 +126,13 @@ fn find_putty(text: &[u8], found: &mut Vec<Found>) {
             .take_while(|byte| byte.is_ascii_hexdigit())
             .count();
         steps::add(len);
-        found.push(Found::new(start..start + len, Rule::PRIVATE_KEY));
+        found.push(Finding::new(start..start + len, Rule::PRIVATE_KEY));
     }
 }
 
 /// The private members of a JSON web key: an object with a `kty`. RFC 7518,
 /// sections 6.2.2, 6.3.2 and 6.4.1
-fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
+fn find_jwk(text: &[u8], found: &mut Vec<Finding>) {
     const MEMBERS: [&[u8]; 7] = [b"d", b"p", b"q", b"dp", b"dq", b"qi", b"k"];
     const MIN_BYTES: usize = 10;
     let has_type = [&b"\"kty\""[..], b"'kty'"]
@@ -172,7 +172,7 @@ fn find_jwk(text: &[u8], found: &mut Vec<Found>) {
         steps::add(len);
         at = start + len;
         if len >= MIN_BYTES {
-            found.push(Found::new(start..at, Rule::PRIVATE_KEY));
+            found.push(Finding::new(start..at, Rule::PRIVATE_KEY));
         }
     }
 }

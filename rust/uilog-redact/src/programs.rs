@@ -9,17 +9,17 @@ use memchr::memchr2;
 use memchr::memmem;
 use memchr::memrchr;
 
-use crate::found::Found;
-use crate::name::is_telling;
+use crate::argument::Arg;
+use crate::argument::Segment;
+use crate::finding::Finding;
+use crate::name::is_secret_name;
 use crate::programs::call::Call;
 use crate::programs::list::lists;
 use crate::programs::position::program_name;
 use crate::programs::table::ArgumentPosition;
 use crate::programs::table::Value;
 use crate::rule::Rule;
-use crate::shell::Arg;
 use crate::shell::Command;
-use crate::shell::Segment;
 use crate::shell::commands;
 
 mod call;
@@ -37,7 +37,7 @@ pub(crate) use position::is_word;
 const MAX_DEPTH: usize = 4;
 
 /// Finds secrets in all commands in a text.
-pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], found: &mut Vec<Finding>) {
     find_at_depth(text, None, 0, found);
     find_wrapped(text, found);
     if memchr(b'\n', text.trim_ascii_end()).is_some()
@@ -49,7 +49,7 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
 
 /// Finds commands in quotes that contain quotes of the same kind, up to the
 /// last one of the line: `Command 'a 'b c'' returned 1`, `cmd /c "a "b c""`.
-fn find_wrapped(text: &[u8], found: &mut Vec<Found>) {
+fn find_wrapped(text: &[u8], found: &mut Vec<Finding>) {
     const BEFORE: [&[u8]; 3] = [b"Command '", b"/c \"", b"/C \""];
     if BEFORE.iter().all(|it| memmem::find(text, it).is_none()) {
         return;
@@ -78,7 +78,7 @@ fn find_wrapped(text: &[u8], found: &mut Vec<Found>) {
 
 /// Searches each line separately: a quote without an end, as in "can't", hides
 /// nothing in later lines.
-fn find_in_lines(text: &[u8], found: &mut Vec<Found>) {
+fn find_in_lines(text: &[u8], found: &mut Vec<Finding>) {
     let mut start = 0;
     let mut inner = Vec::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -97,7 +97,7 @@ fn find_at_depth(
     text: &[u8],
     program: Option<&[u8]>,
     depth: usize,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     let mut commands = commands(text);
     if let (Some(program), Some(first)) = (program, commands.first_mut()) {
@@ -140,7 +140,7 @@ fn find_in_segment(
     segment: &Segment,
     program: Option<&[u8]>,
     depth: usize,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     if depth + 1 >= MAX_DEPTH {
         return;
@@ -161,7 +161,7 @@ fn find_in_segment(
 fn find_input(
     command: &Command,
     before: Option<&Command>,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     let source = if let Some(here) = &command.here_string {
         here
@@ -250,21 +250,21 @@ fn is_filter(command: &Command) -> bool {
 fn find_file(
     command: &Command,
     before: Option<&Command>,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     const WORDS: [&[u8]; 5] = [b"pass", b"key", b"secret", b"token", b"auth"];
     let Some(option) = before.and_then(|before| before.args.last()) else {
         return;
     };
-    let is_telling = |arg: &Arg| {
+    let is_secret_name = |arg: &Arg| {
         let name = arg.bytes.to_ascii_lowercase();
         WORDS
             .iter()
             .any(|word| name.windows(word.len()).any(|part| part == *word))
     };
     let program = before.and_then(|before| before.args.first());
-    let is_secret = is_telling(option)
-        || option.bytes == b"-f" && program.is_some_and(is_telling);
+    let is_secret = is_secret_name(option)
+        || option.bytes == b"-f" && program.is_some_and(is_secret_name);
     if is_secret && let Some(arg) = printed(command) {
         let call = Call::new(command);
         call.value(arg, 0, Value::Whole, Rule::OPTION_VALUE, found);
@@ -303,14 +303,14 @@ fn input_value(command: &Command) -> Option<Value> {
         let is_fd = bytes.starts_with(b"--passphrase-fd");
         let is_stdin = bytes.ends_with(b"stdin")
             && bytes.strip_suffix(b"stdin").is_some_and(|name| {
-                is_telling(name.trim_ascii_end()) || {
+                is_secret_name(name.trim_ascii_end()) || {
                     let name = name.strip_suffix(b"-").unwrap_or(name);
-                    is_telling(name)
+                    is_secret_name(name)
                 }
             });
         let is_name = !bytes.contains(&b'=')
             && !bytes.contains(&b'/')
-            && is_telling(bytes)
+            && is_secret_name(bytes)
             && (command.here_string.is_some()
                 || (bytes.starts_with(b"--")
                     && command

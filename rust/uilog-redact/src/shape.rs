@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::steps;
 use crate::value::Scope;
@@ -55,7 +55,7 @@ static REGEXES: [OnceLock<Regex>; SHAPES.len()] =
     [const { OnceLock::new() }; SHAPES.len()];
 
 /// Looks for the shape of this number.
-pub(crate) fn find(number: usize, text: &[u8], found: &mut Vec<Found>) {
+pub(crate) fn find(number: usize, text: &[u8], found: &mut Vec<Finding>) {
     let shape = &SHAPES[number];
     steps::add(text.len());
     let regex = REGEXES[number].get_or_init(|| shape.regex());
@@ -63,7 +63,7 @@ pub(crate) fn find(number: usize, text: &[u8], found: &mut Vec<Found>) {
         found.extend(
             regex
                 .find_iter(text)
-                .map(|found| Found::new(found.range(), shape.rule)),
+                .map(|found| Finding::new(found.range(), shape.rule)),
         );
     } else {
         found.extend(
@@ -71,7 +71,7 @@ pub(crate) fn find(number: usize, text: &[u8], found: &mut Vec<Found>) {
                 .captures_iter(text)
                 .filter_map(|captures| captures.name("secret"))
                 .filter(|secret| !shape.is_excepted(secret.as_bytes()))
-                .map(|secret| Found::new(secret.range(), shape.rule)),
+                .map(|secret| Finding::new(secret.range(), shape.rule)),
         );
     }
 }

@@ -5,10 +5,10 @@
 //! text examined. Nothing is compiled at run time, and the surrounding text
 //! does not matter, unless words could look like the token.
 
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::steps;
-use crate::value::looks_made;
+use crate::value::looks_machine_made;
 use crate::value::looks_random;
 
 /// A line of the table.
@@ -84,13 +84,13 @@ impl Matcher {
     }
 
     /// Checks the text around a prefix of the token of this number.
-    pub(crate) fn look(
+    pub(crate) fn check_token(
         &mut self,
         number: usize,
         prefix: &str,
         text: &[u8],
         end: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         let token = &TOKENS[number];
         let start = end - prefix.len();
@@ -100,9 +100,11 @@ impl Matcher {
             return;
         }
         let before = done;
-        if let Some((first, last)) = token.around(text, start, end, &mut done) {
+        if let Some((first, last)) =
+            token.token_range(text, start, end, &mut done)
+        {
             done = last;
-            found.push(Found::new(first..last, token.rule));
+            found.push(Finding::new(first..last, token.rule));
         }
         // Most prefixes belong to other words: nothing is stored for them.
         if done != before {
@@ -116,7 +118,7 @@ impl Matcher {
 
 impl Token {
     /// The range of the token whose prefix is here.
-    fn around(
+    fn token_range(
         &self,
         text: &[u8],
         start: usize,
@@ -157,7 +159,7 @@ impl Token {
             && match self.check {
                 Check::None => true,
                 Check::Random => looks_random(token),
-                Check::Mixed => looks_made(token),
+                Check::Mixed => looks_machine_made(token),
                 Check::Digits => {
                     looks_random(token)
                         && token.iter().filter(|b| b.is_ascii_digit()).count()

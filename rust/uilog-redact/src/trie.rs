@@ -228,7 +228,7 @@ impl<const NODES: usize, const WORDS: usize> Trie<NODES, WORDS> {
 
 /// A word in a text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Occurrence {
+pub(crate) struct WordMatch {
     /// Which word, counted from zero.
     pub(crate) word: usize,
     pub(crate) start: usize,
@@ -280,13 +280,13 @@ impl<const NODES: usize, const WORDS: usize> Words<'_, NODES, WORDS> {
 impl<const NODES: usize, const WORDS: usize> Iterator
     for Words<'_, NODES, WORDS>
 {
-    type Item = Occurrence;
+    type Item = WordMatch;
 
-    fn next(&mut self) -> Option<Occurrence> {
+    fn next(&mut self) -> Option<WordMatch> {
         loop {
             if let Some(word) = usize::from(self.word).checked_sub(1) {
                 self.word = self.trie.same[word];
-                return Some(Occurrence {
+                return Some(WordMatch {
                     word,
                     start: self.start,
                     end: self.end,

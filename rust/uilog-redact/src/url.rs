@@ -13,10 +13,10 @@ use memchr::memchr2_iter;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
-use crate::found::Found;
+use crate::example_value::is_example;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::rule::marker_at;
-use crate::stand_in::is_stand_in;
 use crate::steps;
 use crate::user::Key;
 use crate::user::hash_user;
@@ -45,7 +45,7 @@ pub(crate) fn find_userinfo(
     text: &[u8],
     scope: Scope,
     key: Option<&Key>,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     steps::add(text.len());
     for at in memchr2_iter(b':', b'%', text) {
@@ -189,7 +189,7 @@ impl Authority {
         text: &[u8],
         scope: Scope,
         key: Option<&Key>,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         let last_at =
             |units: &[Unit]| units.iter().rposition(|unit| unit.byte == b'@');
@@ -218,9 +218,9 @@ impl Authority {
         let password = range(password);
         if let Some(range) = &password
             && !is_placeholder(&text[range.clone()], scope)
-            && !is_stand_in(&text[range.clone()])
+            && !is_example(&text[range.clone()])
         {
-            found.push(Found::new(range.clone(), Rule::URL_PASSWORD));
+            found.push(Finding::new(range.clone(), Rule::URL_PASSWORD));
         }
         let Some(user) = range(user) else {
             return;
@@ -233,11 +233,11 @@ impl Authority {
         });
         if is_placeholder(name, scope) {
         } else if is_token(name) || (is_dummy && name.len() > 7) {
-            found.push(Found::new(user, Rule::URL_TOKEN));
+            found.push(Finding::new(user, Rule::URL_TOKEN));
         } else if let Some(key) = key
             && !name.iter().any(|byte| matches!(byte, b'?' | b'#'))
         {
-            found.push(Found::user(user, hash_user(key, name)));
+            found.push(Finding::user(user, hash_user(key, name)));
         }
     }
 }
@@ -314,7 +314,7 @@ const MIN_BYTES: usize = 4;
 pub(crate) fn find_parameters(
     text: &[u8],
     scope: Scope,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     static REGEX: OnceLock<Regex> = OnceLock::new();
     let regex = REGEX.get_or_init(|| {
@@ -356,8 +356,8 @@ pub(crate) fn find_parameters(
         } else {
             is_secret
         };
-        if is_secret && !is_placeholder(value, scope) && !is_stand_in(value) {
-            found.push(Found::new(start..start + len, Rule::URL_PARAMETER));
+        if is_secret && !is_placeholder(value, scope) && !is_example(value) {
+            found.push(Finding::new(start..start + len, Rule::URL_PARAMETER));
             at += len;
         }
     }

@@ -219,7 +219,7 @@ fn is_serial_number(value: &[u8]) -> bool {
 
 /// Whether this is certainly made by a machine, and is no hash: letters of both
 /// cases and digits in a row.
-pub(crate) fn looks_made(value: &[u8]) -> bool {
+pub(crate) fn looks_machine_made(value: &[u8]) -> bool {
     const MIN_BYTES: usize = 20;
     const MIN_RUN: usize = 16;
     value.len() >= MIN_BYTES
@@ -431,7 +431,7 @@ pub(crate) fn is_statement(value: &[u8]) -> bool {
 
 /// Whether this looks like a chosen password with mixed characters, and not
 /// like a word.
-pub(crate) fn looks_chosen(value: &[u8]) -> bool {
+pub(crate) fn looks_like_password(value: &[u8]) -> bool {
     const MIN_BYTES: usize = 6;
     value.len() >= MIN_BYTES
         && value

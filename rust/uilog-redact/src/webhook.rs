@@ -5,10 +5,10 @@
 
 use memchr::memmem;
 
-use crate::found::Found;
+use crate::example_value::is_example;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::rule::marker_at;
-use crate::stand_in::is_stand_in;
 use crate::steps;
 use crate::value::ends_url;
 
@@ -53,7 +53,7 @@ const HOSTS: [&[u8]; 8] = [
 const MAX_BYTES: usize = 2048;
 
 /// The secret parts of such URLs.
-pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], found: &mut Vec<Finding>) {
     for separator in memmem::find_iter(text, b"://") {
         let start = separator + 3;
         let near = &text[start..text.len().min(start + MAX_BYTES)];
@@ -87,7 +87,7 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Found>) {
             && (from..to).all(|at| marker_at(&url[at..]).is_none())
         {
             let range = start + from..start + to;
-            found.push(Found::new(range, Rule::WEBHOOK_URL));
+            found.push(Finding::new(range, Rule::WEBHOOK_URL));
         }
     }
 }
@@ -116,7 +116,7 @@ fn is_secret(part: &[u8]) -> bool {
         && part
             .iter()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.~@%+=:".contains(b))
-        && !is_stand_in(part)
+        && !is_example(part)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub(crate) struct AttemptLog {
 
 /// That a step has failed, which is in the trail already.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Failed;
+pub(crate) struct StepFailed;
 
 impl AttemptLog {
     pub(crate) fn new(deadline: Instant) -> Self {
@@ -61,11 +61,11 @@ impl AttemptLog {
         &self,
         step: &'static str,
         attempt: impl FnOnce() -> Result<(T, String), String>,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, StepFailed> {
         let begin = Instant::now();
         let (result, text) = match attempt() {
             Ok((value, text)) => (Ok(value), text),
-            Err(why) => (Err(Failed), why),
+            Err(why) => (Err(StepFailed), why),
         };
         self.push(step, result.is_ok(), &text, begin.elapsed());
         result
@@ -100,7 +100,7 @@ impl AttemptLog {
 pub(crate) fn try_tcp(
     trail: &AttemptLog,
     address: &Address,
-) -> Result<Connection, Failed> {
+) -> Result<Connection, StepFailed> {
     let Address { host, .. } = address;
     let found = trail.step("dns", || {
         let found = connection::resolve(address, trail.deadline);
@@ -157,7 +157,7 @@ pub(crate) fn try_tls(
     address: &Address,
     config: &Arc<ClientConfig>,
     plain: &'static str,
-) -> Result<(), Failed> {
+) -> Result<(), StepFailed> {
     trail.step("tls", || {
         let deadline = trail.deadline;
         connection

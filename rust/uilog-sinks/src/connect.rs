@@ -21,8 +21,8 @@ use serde::Serialize;
 use uilog_channel::sink_config::SinkConfig;
 
 use crate::attempt_log::AttemptLog;
-use crate::attempt_log::Failed;
 use crate::attempt_log::Step;
+use crate::attempt_log::StepFailed;
 use crate::attempt_log::try_tcp;
 use crate::attempt_log::try_tls;
 use crate::check::files;
@@ -119,7 +119,7 @@ fn try_sink(
     definition: &SinkConfig,
     globals: &Globals,
     trail: &AttemptLog,
-) -> Result<(), Failed> {
+) -> Result<(), StepFailed> {
     let owner = Owner::new(definition);
     let target = Target::parse(&definition.url, globals.environment());
     // A valid URL needs no step.
@@ -161,7 +161,7 @@ fn try_sink(
     }
 }
 
-fn try_file(template: &Template, trail: &AttemptLog) -> Result<(), Failed> {
+fn try_file(template: &Template, trail: &AttemptLog) -> Result<(), StepFailed> {
     let path = template.path(&Utc::now().fixed_offset());
     let shown = path.display();
     trail.step("file", || {
@@ -187,7 +187,7 @@ fn try_local(
     trail: &AttemptLog,
     path: &Path,
     connect: impl FnOnce(Instant) -> io::Result<&'static str>,
-) -> Result<(), Failed> {
+) -> Result<(), StepFailed> {
     let shown = path.display();
     trail.step("socket", || match connect(trail.deadline) {
         Ok(kind) => Ok(((), format!("connected to {shown}, for {kind}"))),

@@ -133,7 +133,7 @@ impl Mailbox {
             state.delivery = Some(delivery);
         }
         drop(state);
-        self.ring();
+        self.wake();
     }
 
     /// Waits this long, or until there is something else to do.
@@ -184,7 +184,7 @@ impl Mailbox {
     }
 
     /// Waits for parcels, or until a rollup is due.
-    pub(crate) fn take(&self, due: Option<Instant>) -> Work {
+    pub(crate) fn next_work(&self, due: Option<Instant>) -> Work {
         let mut state = self.lock();
         let mut is_rested = false;
         loop {
@@ -256,7 +256,7 @@ impl Mailbox {
         state.done += done;
         state.losses.extend(loss);
         drop(state);
-        self.ring();
+        self.wake();
     }
 
     /// So many that a rollup has counted need not stay in the queue.
@@ -265,7 +265,7 @@ impl Mailbox {
         state.released += count;
         state.losses.extend(losses);
         drop(state);
-        self.ring();
+        self.wake();
     }
 
     /// The thread ends; what waits is lost for that reason, if there is one.
@@ -279,16 +279,16 @@ impl Mailbox {
         }
         state.has_ended = true;
         drop(state);
-        self.ring();
+        self.wake();
     }
 
-    fn ring(&self) {
-        ring(&self.bell);
+    fn wake(&self) {
+        wake(&self.bell);
     }
 }
 
 /// Wakes the dispatcher's loop.
-pub(crate) fn ring(mut bell: &UnixStream) {
+pub(crate) fn wake(mut bell: &UnixStream) {
     // A full socket means that there is enough to wake up from.
     let _ = bell.write(b"!");
 }

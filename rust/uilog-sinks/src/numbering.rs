@@ -59,7 +59,7 @@ struct Request {
 
 /// What the thread has reserved.
 #[derive(Debug)]
-struct Answer {
+struct ReservedNumbers {
     /// One for each hash.
     numbers: Vec<Option<Number>>,
     /// Why there is not a number for each, if that must be reported.
@@ -81,7 +81,7 @@ pub(crate) struct Numbering {
 struct Thread {
     /// None: there is nothing to do for a while.
     requests: Sender<Option<Request>>,
-    answers: Receiver<Answer>,
+    answers: Receiver<ReservedNumbers>,
     /// Whether an answer is still expected that this thread no longer waits
     /// for.
     is_late: bool,
@@ -100,7 +100,7 @@ impl Numbering {
             definition.name.as_bytes(),
             &target.to_bytes(),
         ];
-        let mut taker = Taker {
+        let mut thread = NumberThread {
             dir: globals.numbers.clone(),
             home: globals.home.clone(),
             key: numbers::key(&of.join(&0), KEY_BYTES),
@@ -113,10 +113,10 @@ impl Numbering {
         };
         Some(Self::start(definition, move |request| {
             let Some(request) = request else {
-                taker.numbers = None;
+                thread.numbers = None;
                 return None;
             };
-            Some(taker.take(request))
+            Some(thread.reserve(request))
         }))
     }
 
@@ -127,7 +127,9 @@ impl Numbering {
 
     fn start(
         definition: &SinkConfig,
-        mut take: impl FnMut(Option<&Request>) -> Option<Answer> + Send + 'static,
+        mut take: impl FnMut(Option<&Request>) -> Option<ReservedNumbers>
+        + Send
+        + 'static,
     ) -> Self {
         let (requests, asked) = mpsc::channel::<Option<Request>>();
         let (answer, answers) = mpsc::channel();
@@ -216,7 +218,10 @@ fn target(definition: &SinkConfig, globals: &Globals) -> Option<Target> {
 impl Thread {
     /// Sends a request and waits for the answer; otherwise returns why there is
     /// none, the first time.
-    fn ask(&mut self, request: Request) -> Result<Answer, Option<String>> {
+    fn ask(
+        &mut self,
+        request: Request,
+    ) -> Result<ReservedNumbers, Option<String>> {
         const ENDED: &str = "their thread has ended";
 
         if self.is_late {
@@ -252,7 +257,7 @@ fn report(why: &str) -> String {
 }
 
 /// What the thread does.
-struct Taker {
+struct NumberThread {
     dir: Result<PathBuf, String>,
     home: Option<PathBuf>,
     key: String,
@@ -260,12 +265,12 @@ struct Taker {
     reports: Reports,
 }
 
-impl Taker {
-    fn take(&mut self, request: &Request) -> Answer {
+impl NumberThread {
+    fn reserve(&mut self, request: &Request) -> ReservedNumbers {
         let mut numbers = vec![None; request.hashes.len()];
         let result = self.fill(request, &mut numbers);
         let trouble = result.err().filter(|_| self.reports.is_due());
-        Answer {
+        ReservedNumbers {
             numbers,
             trouble: trouble.map(|why| report(&why)),
         }
@@ -373,7 +378,7 @@ mod tests {
             Numbering::start(&definition(&[]), move |request| {
                 let number = released.recv().unwrap();
                 let stream = "s".to_owned();
-                Some(Answer {
+                Some(ReservedNumbers {
                     numbers: vec![
                         Some(Number { stream, number });
                         request?.hashes.len()

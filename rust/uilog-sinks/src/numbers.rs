@@ -60,12 +60,12 @@ pub(crate) struct Numbers {
     name: Name,
     file: File,
     file_numbers: u64,
-    known: Known,
+    known: RecentHashes,
 }
 
 /// The last hashes of a file when this process began.
 #[derive(Debug)]
-struct Known {
+struct RecentHashes {
     /// The hashes, concatenated.
     hashes: Vec<u8>,
     /// The number of the first one.
@@ -75,7 +75,7 @@ struct Known {
     beginnings: Vec<u64>,
 }
 
-impl Known {
+impl RecentHashes {
     fn new(hashes: Vec<u8>, first: u64) -> Self {
         let mut beginnings = vec![0; (1 << 16) / 64];
         for hash in hashes.chunks_exact(HASH_BYTES) {
@@ -193,7 +193,7 @@ impl Numbers {
         Ok(Self {
             dir,
             key: key.to_owned(),
-            known: Known::new(known, name.base + first + 1),
+            known: RecentHashes::new(known, name.base + first + 1),
             name,
             file,
             file_numbers,

@@ -19,7 +19,7 @@ use uilog_channel::record_delivery::RecordDelivery;
 use uilog_channel::record_delivery::Source;
 use uilog_sys::wakeup;
 
-use crate::holds::Holds;
+use crate::held_records::HeldRecords;
 use crate::lane::Lane;
 use crate::lane::RecordPosition;
 use crate::lane::Starter;
@@ -35,7 +35,7 @@ pub struct SinkThreads {
     open: Open,
     /// Whether ends of commands are added up for sinks with that option.
     rolls_up: bool,
-    holds: Holds,
+    holds: HeldRecords,
     /// The sockets by which a sink wakes the loop.
     bell: Option<(Arc<UnixStream>, UnixStream)>,
     setups: Setups,
@@ -54,7 +54,7 @@ impl SinkThreads {
         Self {
             open,
             rolls_up: false,
-            holds: Holds::default(),
+            holds: HeldRecords::default(),
             bell: None,
             setups: Setups::default(),
             lanes: Vec::new(),
@@ -120,7 +120,7 @@ impl RecordDelivery for SinkThreads {
         }
     }
 
-    fn settle(
+    fn collect_results(
         &mut self,
         queue: &mut dyn Source,
     ) -> io::Result<DeliveryResults> {
@@ -140,9 +140,9 @@ impl RecordDelivery for SinkThreads {
         let starter = self.starter();
         let mut losses = Vec::new();
         for lane in &mut self.lanes {
-            lane.hear(now);
+            lane.collect_results(now);
             if is_over {
-                lane.give_up();
+                lane.expire();
             }
             let setups = &mut self.setups;
             lane.catch_up(queue, self.offered, setups, &starter, now)?;
@@ -169,12 +169,12 @@ impl RecordDelivery for SinkThreads {
         let settled = DeliveryResults {
             done: self.settled - before,
             oldest: oldest.map(|place| place.position),
-            at_risk: at_risk + self.holds.gone(),
+            at_risk: at_risk + self.holds.removed(),
             losses,
             held: self.holds.pass(self.settled),
             released,
         };
-        self.lanes.retain(|lane| !lane.is_gone());
+        self.lanes.retain(|lane| !lane.is_initial());
         Ok(settled)
     }
 

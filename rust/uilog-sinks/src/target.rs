@@ -10,6 +10,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use uilog_channel::sink_config;
+use uilog_channel::sink_url;
 use uilog_config::Environment;
 use uilog_config::expand::expand_user;
 use uilog_config::expand::expand_variables;
@@ -77,7 +78,7 @@ impl Target {
     ) -> Result<Self, String> {
         let colon = url.iter().position(|byte| *byte == b':');
         let Some(colon) = colon else {
-            return Err(sink_config::no_kind(url));
+            return Err(sink_url::no_kind(url));
         };
         let (scheme, rest) = (&url[..colon], &url[colon + 1..]);
         let path = |rest| path(rest, environment);
@@ -107,10 +108,9 @@ impl Target {
             b"otlp" => {
                 Ok(Self::Otlp(String::from_utf8_lossy(rest).into_owned()))
             }
-            _ => return Err(sink_config::no_kind(url)),
+            _ => return Err(sink_url::no_kind(url)),
         };
-        parsed
-            .map_err(|why| format!("'{}': {why}", sink_config::shown_url(url)))
+        parsed.map_err(|why| format!("'{}': {why}", sink_url::shown_url(url)))
     }
 
     /// Identifies it, independent of the environment in which its URL was

@@ -26,7 +26,7 @@ use crate::otlp;
 use crate::otlp::request::Mapped;
 use crate::otlp::request::SignalType;
 use crate::otlp::sender::Flushed;
-use crate::otlp::sender::Round;
+use crate::otlp::sender::SendResult;
 use crate::record::Record;
 use crate::sink::LossReport;
 use crate::target::Target;
@@ -129,7 +129,7 @@ fn try_one(
         let flushed = otlp::flush(definition, globals, &mut |_| {});
         let kind = Mapped::new(&record).map(|it| it.kind());
         let kind = kind.map_err(|error| error.to_string())?;
-        let fate = |flushed| fate_of(kind, flushed);
+        let fate = |flushed| delivery_outcome(kind, flushed);
         return Ok(flushed.map_or_else(DeliveryOutcome::Waiting, fate));
     }
     let mut opened = open(definition, globals)?;
@@ -144,13 +144,13 @@ fn try_one(
 }
 
 /// Whether the other signal is accepted does not matter.
-fn fate_of(kind: SignalType, mut flushed: Flushed) -> DeliveryOutcome {
+fn delivery_outcome(kind: SignalType, mut flushed: Flushed) -> DeliveryOutcome {
     let waiting = flushed.waiting[kind.channel()].take();
     match (flushed.end, waiting, flushed.rejection) {
-        (Round::Busy, ..) => {
+        (SendResult::Busy, ..) => {
             DeliveryOutcome::Waiting("another process is sending".to_owned())
         }
-        (Round::Failed(reason), ..) | (_, Some(reason), _) => {
+        (SendResult::Failed(reason), ..) | (_, Some(reason), _) => {
             DeliveryOutcome::Waiting(reason)
         }
         (_, None, Some(why)) => DeliveryOutcome::Rejected(why),

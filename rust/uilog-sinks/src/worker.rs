@@ -95,7 +95,7 @@ pub(crate) fn start(
 /// Loses all records, because the sink could not be opened.
 fn refuse(mailbox: &Mailbox, mut numbering: Option<Numbering>, reason: &str) {
     loop {
-        let count = match mailbox.take(None) {
+        let count = match mailbox.next_work(None) {
             Work::Parcels(parcels) => parcels.len() as u64,
             // All that came is lost, and counted.
             Work::Hurry => {
@@ -137,7 +137,7 @@ impl Worker {
     fn run(&mut self) {
         let mut pause = SOONEST_LOOK;
         loop {
-            let work = self.mailbox.take(self.due());
+            let work = self.mailbox.next_work(self.due());
             if !matches!(work, Work::Hurry) {
                 pause = SOONEST_LOOK;
             }

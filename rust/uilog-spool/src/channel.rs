@@ -73,9 +73,9 @@ impl Eq for Channels {}
 
 /// How far each channel has been dealt with in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Places([SegmentProgress; CHANNELS]);
+pub(crate) struct ChannelProgress([SegmentProgress; CHANNELS]);
 
-impl Places {
+impl ChannelProgress {
     /// The same for all channels.
     pub(crate) fn all(place: SegmentProgress) -> Self {
         Self([place; CHANNELS])

@@ -11,10 +11,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::channel::Places;
+use crate::channel::ChannelProgress;
 use crate::channel::SegmentProgress;
 use crate::counts::Evicted;
-use crate::counts::Sent;
+use crate::counts::SenderState;
 use crate::error::Cause;
 use crate::error::Context;
 use crate::error::Error;
@@ -169,7 +169,7 @@ fn remove<F: Files>(
     let mut evicted = Evicted::load(spool)?;
     // Where that cannot be read, nothing has been sent: too much is counted
     // rather than too little.
-    let sent = Sent::load(spool).unwrap_or_default();
+    let sent = SenderState::load(spool).unwrap_or_default();
     let mut leaving = BTreeMap::new();
     let mut removed = Vec::new();
     for (mut reader, lock) in group {
@@ -198,7 +198,7 @@ fn remove<F: Files>(
 fn count<F: Files>(
     spool: &Spool<F>,
     reader: &mut Reader<F>,
-    places: Places,
+    places: ChannelProgress,
     evicted: &mut Evicted,
 ) {
     let mut damage = Damage::default();
@@ -260,7 +260,7 @@ fn remove_rejected_segment<F: Files>(
     let Ok(Some(mut reader)) = reader else {
         return Ok(None);
     };
-    count(spool, &mut reader, Places::default(), &mut evicted);
+    count(spool, &mut reader, ChannelProgress::default(), &mut evicted);
     spool.remove(segment.name)?;
     Ok(Some(evicted.records + evicted.damage.records))
 }

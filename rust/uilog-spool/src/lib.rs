@@ -19,7 +19,7 @@
 //! - `spool` is the directory, below all of these; `stats` and `records` show
 //!   what is in it.
 //!
-//! docs/design.md has the promises and what was rejected.
+//! docs/storage.md has the promises, docs/alternatives.md what was rejected.
 
 #![deny(missing_docs)]
 

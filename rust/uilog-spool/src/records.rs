@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use crate::channel::Places;
-use crate::counts::Sent;
+use crate::channel::ChannelProgress;
+use crate::counts::SenderState;
 use crate::error::Error;
 use crate::files::Files;
 use crate::files::System;
@@ -91,9 +91,9 @@ pub(crate) fn time_of(
 struct Cursor<F: Files> {
     spool: Spool<F>,
     segments: std::vec::IntoIter<Segment>,
-    sent: Sent,
+    sent: SenderState,
     /// How far the current segment has been sent.
-    places: Places,
+    places: ChannelProgress,
     current: Option<(Reader<F>, Option<Head>)>,
 }
 
@@ -199,12 +199,12 @@ impl<F: Files> Spool<F> {
     ///
     /// The directory or the counts cannot be read.
     pub fn records(&self) -> Result<Records<F>, Error> {
-        let sent = Sent::load(self)?;
+        let sent = SenderState::load(self)?;
         Ok(Records(Cursor {
             spool: self.clone(),
             segments: self.segments(Class::Pending)?.into_iter(),
             sent,
-            places: Places::default(),
+            places: ChannelProgress::default(),
             current: None,
         }))
     }
@@ -218,8 +218,8 @@ impl<F: Files> Spool<F> {
         Ok(RejectedRecords(Cursor {
             spool: self.clone(),
             segments: self.segments(Class::Rejected)?.into_iter(),
-            sent: Sent::default(),
-            places: Places::default(),
+            sent: SenderState::default(),
+            places: ChannelProgress::default(),
             current: None,
         }))
     }

@@ -48,7 +48,7 @@ pub(crate) enum Step<'a> {
     End,
 }
 
-enum Found {
+enum FrameResult {
     Frame(Header),
     Damaged(Damage),
     End,
@@ -173,7 +173,7 @@ impl<F: Files> Reader<F> {
         loop {
             let at = self.place.position;
             match self.find(spool, is_ended)? {
-                Found::Frame(header) => {
+                FrameResult::Frame(header) => {
                     let bytes = header.frame_bytes() as u64;
                     self.place.position += bytes;
                     // Lower ones have been read before a file was cut off.
@@ -184,8 +184,10 @@ impl<F: Files> Reader<F> {
                     }
                     return Ok(Step::Frame(header.frame(self.from(at))));
                 }
-                Found::Damaged(damage) => return Ok(Step::Damaged(damage)),
-                Found::End => {
+                FrameResult::Damaged(damage) => {
+                    return Ok(Step::Damaged(damage));
+                }
+                FrameResult::End => {
                     // The writer may truncate what is there now.
                     self.window_bytes = 0;
                     return Ok(Step::End);
@@ -198,7 +200,7 @@ impl<F: Files> Reader<F> {
         &mut self,
         spool: &Spool<F>,
         is_ended: bool,
-    ) -> Result<Found, Error> {
+    ) -> Result<FrameResult, Error> {
         let start = self.place.position;
         // Before bytes count as damaged they are read again, at once, because
         // the writer may just have truncated an incomplete record and written
@@ -241,9 +243,9 @@ impl<F: Files> Reader<F> {
                     self.place.position = end;
                     let bytes = end - start;
                     let records = 1;
-                    return Ok(Found::Damaged(Damage { records, bytes }));
+                    return Ok(FrameResult::Damaged(Damage { records, bytes }));
                 }
-                Err(_) => return Ok(Found::End),
+                Err(_) => return Ok(FrameResult::End),
             }
         }
     }
@@ -251,16 +253,16 @@ impl<F: Files> Reader<F> {
     /// There is nothing after the position. If the file is even shorter, it was
     /// truncated: its content is read, perhaps again, because a writer may have
     /// continued it.
-    fn end_or_cut(&mut self, spool: &Spool<F>) -> Result<Found, Error> {
+    fn end_or_cut(&mut self, spool: &Spool<F>) -> Result<FrameResult, Error> {
         let length = self.length(spool)?;
         let bytes = self.place.position.saturating_sub(length);
         if bytes == 0 {
-            return Ok(Found::End);
+            return Ok(FrameResult::End);
         }
         self.place.position = 0;
         self.window_bytes = 0;
         let records = 1;
-        Ok(Found::Damaged(Damage { records, bytes }))
+        Ok(FrameResult::Damaged(Damage { records, bytes }))
     }
 
     /// The header of the frame at `at`, if that is whole.
@@ -281,12 +283,12 @@ impl<F: Files> Reader<F> {
     }
 
     /// The frame at `at`, or first the number of missing frames before it.
-    fn frame_after_gap(&mut self, at: u64, header: Header) -> Found {
+    fn frame_after_gap(&mut self, at: u64, header: Header) -> FrameResult {
         let bytes = at - self.place.position;
         let expected = self.place.sequence;
         let missing = header.sequence().saturating_sub(expected);
         if bytes == 0 && missing == 0 {
-            return Found::Frame(header);
+            return FrameResult::Frame(header);
         }
         self.place = SegmentProgress {
             position: at,
@@ -295,7 +297,7 @@ impl<F: Files> Reader<F> {
         // The head is not a record.
         let is_head_missing = expected == 0 && missing > 0;
         let records = u64::from(missing) - u64::from(is_head_missing);
-        Found::Damaged(Damage { records, bytes })
+        FrameResult::Damaged(Damage { records, bytes })
     }
 
     /// The first header at or after `at`, or the end of the file.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::channel::ChannelProgress;
 use crate::channel::Channels;
-use crate::channel::Places;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
@@ -221,7 +221,7 @@ impl<F: Files> Spool<F> {
     /// The channel of a record, where that matters: some are ahead.
     pub(crate) fn channel_in(
         &self,
-        places: Places,
+        places: ChannelProgress,
         payload: &[u8],
     ) -> Option<usize> {
         (!places.are_equal()).then(|| self.channels().of(payload))

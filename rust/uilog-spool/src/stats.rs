@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use crate::channel::CHANNELS;
-use crate::channel::Places;
+use crate::channel::ChannelProgress;
 use crate::counts::AcknowledgedLosses;
 use crate::counts::Evicted;
-use crate::counts::Sent;
+use crate::counts::SenderState;
 use crate::error::Error;
 use crate::files::Files;
 use crate::frame::FrameKind;
@@ -93,7 +93,7 @@ impl<F: Files> Spool<F> {
     ///
     /// The directory or the counts cannot be read.
     pub fn stats(&self) -> Result<Stats, Error> {
-        let sent = Sent::load(self)?;
+        let sent = SenderState::load(self)?;
         let evicted = Evicted::load(self)?;
         let mut stats = Stats {
             sent: sent.records,
@@ -130,7 +130,7 @@ impl<F: Files> Spool<F> {
     fn count(
         &self,
         mut reader: Reader<F>,
-        places: Places,
+        places: ChannelProgress,
         stats: &mut Stats,
     ) -> Result<(), Error> {
         let head = reader.head(self)?;
@@ -174,7 +174,7 @@ impl<F: Files> Spool<F> {
         &self,
         channels: [bool; CHANNELS],
     ) -> Result<bool, Error> {
-        let sent = Sent::load(self)?;
+        let sent = SenderState::load(self)?;
         let segments = self.segments(Class::Pending)?;
         for (channel, _) in channels.iter().enumerate().filter(|it| *it.1) {
             for segment in &segments {
@@ -209,7 +209,7 @@ impl<F: Files> Spool<F> {
         &self,
         name: Name,
         end: u64,
-        sent: &Sent,
+        sent: &SenderState,
     ) -> Result<bool, Error> {
         let places = sent.places.get(&name).copied().unwrap_or_default();
         if places.lowest().position >= end {
@@ -244,7 +244,7 @@ impl<F: Files> Spool<F> {
     ///
     /// The counts cannot be read.
     pub fn losses(&self) -> Result<LossCounts, Error> {
-        let sent = Sent::load(self)?;
+        let sent = SenderState::load(self)?;
         let evicted = Evicted::load(self)?;
         Ok(LossCounts {
             evicted: evicted.records,

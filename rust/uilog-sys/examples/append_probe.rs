@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let log = LogFile::new(path.into()).rotated(rotation);
     let log = match kind.as_str() {
-        "shared" => log.beside_strangers(),
+        "shared" => log.shared_with_mercurial(),
         "private" => log.with_mode(0o600).private(),
         _ => return Err("KIND is shared or private".into()),
     };

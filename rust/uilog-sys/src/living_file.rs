@@ -152,7 +152,7 @@ pub fn hold(file: &File, holder: Holder) -> io::Result<bool> {
 /// # Errors
 ///
 /// The system's.
-pub fn let_go(file: &File, holder: Holder) -> io::Result<()> {
+pub fn unlock(file: &File, holder: Holder) -> io::Result<()> {
     let lock = holder.lock(libc::F_UNLCK);
     fcntl(file, FcntlArg::F_OFD_SETLK(&lock))?;
     Ok(())
@@ -231,7 +231,7 @@ mod tests {
         assert!(!is_held(&other, Holder::Reader).expect("known"));
         assert!(hold(&other, Holder::Reader).expect("known"));
         assert!(is_held(&file, Holder::Reader).expect("known"));
-        let_go(&other, Holder::Reader).expect("let go");
+        unlock(&other, Holder::Reader).expect("let go");
         assert!(!is_held(&file, Holder::Reader).expect("known"));
         drop(file);
         assert_let_go(&other);

@@ -70,7 +70,7 @@ impl Pidfd {
 impl Pidfd {
     /// The state of the process. How it has ended is known until it has been
     /// reaped, and from Linux 6.15 on also after that.
-    pub fn fate(&self) -> ProcessState {
+    pub fn state(&self) -> ProcessState {
         let Some(fd) = self.get() else {
             return ProcessState::Ended(None);
         };
@@ -183,7 +183,7 @@ mod tests {
     fn ends(pidfd: &Pidfd) -> Option<Ended> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            if let ProcessState::Ended(how) = pidfd.fate() {
+            if let ProcessState::Ended(how) = pidfd.state() {
                 return how;
             }
             assert!(Instant::now() < deadline, "it goes on");
@@ -214,13 +214,13 @@ mod tests {
         };
         let mut child = script("read line");
         let pidfd = open_child(&child);
-        assert_eq!(pidfd.fate(), ProcessState::Runs);
+        assert_eq!(pidfd.state(), ProcessState::Runs);
         child.kill().expect("killed");
         // Nobody has waited for it.
         assert_eq!(ends(&pidfd), killed);
         child.wait().expect("reaped");
         let told = tells_of_reaped().then_some(killed).flatten();
-        assert_eq!(pidfd.fate(), ProcessState::Ended(told));
+        assert_eq!(pidfd.state(), ProcessState::Ended(told));
         let mut child = script("read line; exit 3");
         let pidfd = open_child(&child);
         drop(child.stdin.take());

@@ -42,7 +42,7 @@ impl Kind {
             old_files,
         });
         match self {
-            Self::Shared => log.beside_strangers(),
+            Self::Shared => log.shared_with_mercurial(),
             Self::Private => log.with_mode(0o600).private(),
         }
     }

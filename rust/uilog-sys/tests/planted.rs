@@ -37,7 +37,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const KEPT: &str = ".log.kept";
 
 fn shared(path: &Path) -> LogFile {
-    rotated(path).beside_strangers()
+    rotated(path).shared_with_mercurial()
 }
 
 fn private(path: &Path) -> LogFile {

@@ -7,8 +7,8 @@ use std::mem::ManuallyDrop;
 use nix::sys::signal::Signal;
 use uilog_channel::queue::Page;
 
-use crate::support::GuardedPath;
-use crate::support::Queue;
+use crate::queue::Queue;
+use crate::support::TestPlace;
 use crate::support::until;
 
 /// It runs, and an agent knows of it.
@@ -49,7 +49,7 @@ pub(crate) fn do_task(queue: Queue, task: &str) {
 }
 
 /// The record of the one command that was killed.
-fn lost(place: &GuardedPath) -> serde_json::Value {
+fn lost(place: &TestPlace) -> serde_json::Value {
     let is_lost = |it: &serde_json::Value| it["event"] == "commandlost";
     let record =
         until("its end", || place.records("out").into_iter().find(is_lost));
@@ -60,14 +60,14 @@ fn lost(place: &GuardedPath) -> serde_json::Value {
     record
 }
 
-fn until_no_queue_but(place: &GuardedPath, count: usize) {
+fn until_no_queue_but(place: &TestPlace, count: usize) {
     until("the queue to go", || {
         (place.queues().len() <= count).then_some(())
     });
 }
 
 /// Waits until the agent has every queue.
-fn until_read(place: &GuardedPath) {
+fn until_read(place: &TestPlace) {
     until("the agent to read", || {
         let is_read = |name: &String| {
             let file = File::open(place.run().join(name)).unwrap();
@@ -78,7 +78,7 @@ fn until_read(place: &GuardedPath) {
 }
 
 /// What is found dead is delivered to what is configured here.
-fn configure(place: &GuardedPath) {
+fn configure(place: &TestPlace) {
     let out = place.path("out");
     place.configure(&format!("[uilog]\nsink.out = file:{}\n", out.display()));
 }
@@ -94,7 +94,7 @@ fn tells_signals() -> bool {
 
 #[test]
 fn a_killed_command_is_told_of_with_its_signal() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let before = place.queues().len();
     let command = place.command(RUNS);
@@ -114,7 +114,7 @@ fn a_killed_command_is_told_of_with_its_signal() {
 
 #[test]
 fn a_beginning_that_was_read_long_ago_is_still_there() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     configure(&place);
     let agent = place.agent_that_listens();
     let command = place.command(HAS_LOGGED);
@@ -130,7 +130,7 @@ fn a_beginning_that_was_read_long_ago_is_still_there() {
 
 #[test]
 fn neither_an_end_nor_another_program_is_a_loss() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let before = place.queues().len();
     for task in [HAS_ENDED, LETS_GO] {
@@ -148,7 +148,7 @@ fn neither_an_end_nor_another_program_is_a_loss() {
 
 #[test]
 fn an_agent_stays_without_sinks_as_long_as_a_command_runs() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let out = format!("file:{}", place.path("out").display());
     let sinks = [("out", &*out), ("agent-idle", "0")];
     let mut queue = Queue::new(&place, &sinks);
@@ -172,7 +172,7 @@ fn an_agent_stays_without_sinks_as_long_as_a_command_runs() {
 
 #[test]
 fn whoever_comes_next_tells_once_what_nobody_has_seen() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     configure(&place);
     let agent = place.agent_that_listens();
     agent.send(Signal::SIGSTOP);

@@ -8,13 +8,13 @@ use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 
 use crate::file;
-use crate::support::GuardedPath;
-use crate::support::Queue;
+use crate::queue::Queue;
+use crate::support::TestPlace;
 use crate::support::until;
 
 #[test]
 fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0.1")];
     let mut living = Queue::new(&place, &sinks);
     living.log("foo");
@@ -33,7 +33,7 @@ fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {
 /// As after a logout.
 #[test]
 fn an_agent_ends_whose_directory_is_gone() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "1")];
     let mut queue = Queue::new(&place, &sinks);
     queue.log("foo");
@@ -51,7 +51,7 @@ fn an_agent_ends_whose_directory_is_gone() {
 #[test]
 fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
     for round in 0..20_u32 {
-        let place = GuardedPath::new();
+        let place = TestPlace::new();
         let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
         let mut queue = Queue::new(&place, &sinks);
         queue.log("foo");
@@ -86,7 +86,7 @@ fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
 /// is starting one.
 #[test]
 fn nobody_rings_in_vain_while_agents_come_and_go() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
     let mut queue = Queue::new(&place, &sinks);
     let mut agents = Vec::new();
@@ -120,7 +120,7 @@ fn nobody_rings_in_vain_while_agents_come_and_go() {
 #[test]
 fn an_agent_that_is_ended_by_sigterm_leaves_the_others_in_their_queue() {
     const COUNT: usize = 1500;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let socket = place.path("hung");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -137,7 +137,7 @@ fn an_agent_that_is_ended_by_sigterm_leaves_the_others_in_their_queue() {
     agent.stop();
     let progress = queue.progress();
     assert!(progress.records < COUNT as u64, "{progress:?}");
-    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    assert_eq!(place.lost() + progress.unreported(), progress.records_lost);
     // Now somebody reads.
     let reader = std::thread::spawn(move || read_all(&listener, COUNT));
     let agent = place.agent();
@@ -172,7 +172,7 @@ fn read_all(listener: &UnixListener, count: usize) -> usize {
 
 #[test]
 fn a_stopped_agent_goes_on() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let mut queue = Queue::new(&place, &[("a", &*file(&place, "a"))]);
     queue.log("foo");

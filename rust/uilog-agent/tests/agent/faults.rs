@@ -11,11 +11,11 @@ use uilog_channel::queue::Origin;
 use uilog_event::event::Timestamp;
 
 use crate::file;
-use crate::support::GuardedPath;
-use crate::support::Mount;
-use crate::support::Queue;
-use crate::support::may_mount;
-use crate::support::origin;
+use crate::mount::Mount;
+use crate::mount::may_mount;
+use crate::queue::Queue;
+use crate::queue::origin;
+use crate::support::TestPlace;
 use crate::support::until;
 
 /// Nobody in particular.
@@ -26,7 +26,7 @@ fn a_full_runtime_directory_stops_no_agent() {
     if !may_mount("faults::a_full_runtime_directory_stops_no_agent") {
         return;
     }
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let mount = Mount::new(&place.run(), "1m");
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "600")];
     let mut queues: Vec<_> =
@@ -58,7 +58,7 @@ fn what_a_full_disk_does_not_take_is_told_and_the_rest_arrives() {
         return;
     }
     const COUNT: u64 = 50;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let disk = place.path("disk");
     fs::create_dir(&disk).unwrap();
@@ -92,7 +92,7 @@ fn what_a_full_disk_does_not_take_is_told_and_the_rest_arrives() {
 #[test]
 fn a_disk_that_hangs_holds_up_no_other() {
     const COUNT: usize = 300;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let spool = file(&place, "never");
     let beside = file(&place, "beside");
@@ -117,12 +117,12 @@ fn a_disk_that_hangs_holds_up_no_other() {
     let progress = queue.progress();
     let is_there = queue.path().exists();
     assert!(is_there && progress.records < COUNT as u64, "{progress:?}");
-    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    assert_eq!(place.lost() + progress.unreported(), progress.records_lost);
 }
 
 #[test]
 fn a_clock_that_jumps_changes_nothing() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let far = i64::MAX / 2;
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0.1")];
     let mut all = Vec::new();
@@ -158,7 +158,7 @@ fn a_clock_that_jumps_changes_nothing() {
 
 #[test]
 fn memory_of_queues_that_are_gone_can_be_reserved_again() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let reserved = place.run().join("reserved");
     fs::write(&reserved, [0; 5000]).unwrap();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "600")];
@@ -186,7 +186,7 @@ fn another_users_file_is_left_alone_and_makes_nobody_write() {
         eprintln!("LEFT OUT: other users because we are not root");
         return;
     }
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "evil"))];
     let mut queue = Queue::new(&place, &sinks);
     queue.log("foo");
@@ -210,7 +210,7 @@ fn another_user_rings_in_vain() {
         eprintln!("LEFT OUT: other users because we are not root");
         return;
     }
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let mut queue = Queue::new(&place, &[("a", &*file(&place, "a"))]);
     let socket = place.run().join(crate::support::names().socket);

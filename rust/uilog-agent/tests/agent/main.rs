@@ -5,7 +5,9 @@
 mod commandlost;
 mod endings;
 mod faults;
+mod mount;
 mod planted;
+mod queue;
 mod rollup;
 mod support;
 mod upgrades;
@@ -14,20 +16,20 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::Signal;
-use support::GuardedPath;
-use support::Queue;
+use queue::Queue;
+use support::TestPlace;
 use support::until;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 
 /// A file sink of this place.
-fn file(place: &GuardedPath, name: &str) -> String {
+fn file(place: &TestPlace, name: &str) -> String {
     format!("file:{}", place.path(name).display())
 }
 
 #[test]
 fn the_records_of_several_writers_arrive_in_order() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let sinks = [("a", &*file(&place, "a"))];
     let mut queues: Vec<_> =
@@ -59,7 +61,7 @@ fn the_records_of_several_writers_arrive_in_order() {
 #[test]
 fn what_a_killed_writer_has_committed_arrives() {
     const COUNT: u64 = 500;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let writer = place.writer(COUNT);
     let written = place.path("written");
@@ -75,7 +77,7 @@ fn what_a_killed_writer_has_committed_arrives() {
 #[test]
 fn a_killed_agents_successor_goes_on_and_nothing_is_lost() {
     const COUNT: u64 = 3000;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let mut agent = place.agent_that_listens();
     let sinks = [("a", &*file(&place, "a"))];
     let mut queue = Queue::new(&place, &sinks);
@@ -99,7 +101,7 @@ fn a_killed_agents_successor_goes_on_and_nothing_is_lost() {
 }
 
 /// Whoever was killed between his record and his ring, or is stopped there.
-fn quiet(place: &GuardedPath) -> [Queue; 2] {
+fn quiet(place: &TestPlace) -> [Queue; 2] {
     let sinks = [("first", &*file(place, "first"))];
     let [mut alive, mut dead] = [0; 2].map(|_| Queue::new(place, &sinks));
     alive.log("foo");
@@ -109,7 +111,7 @@ fn quiet(place: &GuardedPath) -> [Queue; 2] {
 
 #[test]
 fn whoever_has_not_rung_is_found_after_a_while() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     place.scan_often();
     let agent = place.agent_that_listens();
     let [alive, dead] = quiet(&place);
@@ -123,7 +125,7 @@ fn whoever_has_not_rung_is_found_after_a_while() {
 
 #[test]
 fn whoever_waits_has_those_found_who_have_not_rung() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let [alive, dead] = quiet(&place);
     let path = dead.path();
@@ -139,7 +141,7 @@ fn whoever_waits_has_those_found_who_have_not_rung() {
 
 #[test]
 fn whoever_waits_keeps_no_agent_from_its_end() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0.2")];
     let mut queue = Queue::new(&place, &sinks);
     queue.log("foo");
@@ -154,7 +156,7 @@ fn whoever_waits_keeps_no_agent_from_its_end() {
 
 #[test]
 fn there_is_one_agent() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let first = place.agent_that_listens();
     let mut others: Vec<_> = (0..3).map(|_| place.agent()).collect();
     for other in &mut others {
@@ -170,7 +172,7 @@ fn there_is_one_agent() {
 
 #[test]
 fn a_queue_that_another_serves_is_left_alone_until_it_does_not() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "600")];
     let mut held = Queue::new(&place, &sinks);
     held.log("foo");
@@ -192,7 +194,7 @@ fn a_queue_that_another_serves_is_left_alone_until_it_does_not() {
 #[test]
 fn more_configurations_than_places_are_served_in_turn() {
     const COUNT: usize = 200;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let names: Vec<_> = (0..COUNT).map(|it| format!("s{it}")).collect();
     let mut queues: Vec<_> = names
@@ -229,7 +231,7 @@ fn more_configurations_than_places_are_served_in_turn() {
 #[test]
 fn a_sink_that_hangs_holds_up_no_other() {
     const COUNT: usize = 2000;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     // Nobody reads from it.
     let socket = place.path("hung");
@@ -261,7 +263,7 @@ fn a_sink_that_hangs_holds_up_no_other() {
 
 #[test]
 fn what_a_sink_loses_is_counted_and_told_before_the_queue_goes() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let good = file(&place, "good");
     let sinks = [("bad", "file:/proc/none/x"), ("good", &*good)];
@@ -273,8 +275,9 @@ fn what_a_sink_loses_is_counted_and_told_before_the_queue_goes() {
     queue.until_done();
     until("the losses to be told", || {
         let progress = queue.progress();
-        let is_told = progress.records_lost == 10 && progress.untold() == 0;
-        is_told.then_some(())
+        let is_reported =
+            progress.records_lost == 10 && progress.unreported() == 0;
+        is_reported.then_some(())
     });
     assert_eq!(place.lost(), 10);
     let journal = place.journal();
@@ -293,7 +296,7 @@ fn what_a_sink_loses_is_counted_and_told_before_the_queue_goes() {
 #[test]
 fn whoever_found_no_room_to_ring_is_found() {
     const COUNT: usize = 600;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     agent.send(Signal::SIGSTOP);
     let sinks = [("a", &*file(&place, "a"))];
@@ -315,7 +318,7 @@ fn whoever_found_no_room_to_ring_is_found() {
 #[test]
 fn five_sinks_take_little_memory() {
     const MAX_KB: u64 = 16 * 1024;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let names = ["a", "b", "c", "d", "e"];
     let urls = names.map(|name| file(&place, name));

@@ -5,14 +5,14 @@ use std::fs;
 use uilog_channel::queue::Origin;
 
 use crate::file;
-use crate::support::GuardedPath;
-use crate::support::Queue;
-use crate::support::origin;
+use crate::queue::Queue;
+use crate::queue::origin;
+use crate::support::TestPlace;
 use crate::support::until;
 
 /// A queue whose writer is gone, and cannot be proven to have been from here.
 fn plant(
-    place: &GuardedPath,
+    place: &TestPlace,
     origin: &Origin,
     sinks: &[(&str, &str)],
 ) -> Vec<String> {
@@ -39,7 +39,7 @@ fn foreign() -> Origin {
 #[test]
 fn a_planted_queue_makes_nobody_write_anywhere() {
     for origin in [forged(), foreign()] {
-        let place = GuardedPath::new();
+        let place = TestPlace::new();
         let sinks = [("a", &*file(&place, "evil/a")), ("b", "syslog:/no")];
         plant(&place, &origin, &sinks);
         place.agent().ends_well();
@@ -61,7 +61,7 @@ fn a_planted_queue_makes_nobody_write_anywhere() {
 #[test]
 fn what_is_configured_here_is_delivered_whoever_has_written_it() {
     for origin in [forged(), foreign()] {
-        let place = GuardedPath::new();
+        let place = TestPlace::new();
         let url = file(&place, "a");
         let text = format!("[uilog]\nagent-idle = 0\nsink.a = {url}\n");
         place.configure(&text);
@@ -77,7 +77,7 @@ fn what_is_configured_here_is_delivered_whoever_has_written_it() {
 
 #[test]
 fn what_a_process_from_here_has_is_delivered_for_others_too() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let url = file(&place, "a");
     let ids = plant(&place, &foreign(), &[("a", &*url)]);
     let mut own = Queue::new(&place, &[("a", &*url), ("agent-idle", "0.2")]);
@@ -95,7 +95,7 @@ fn what_a_process_from_here_has_is_delivered_for_others_too() {
 
 #[test]
 fn the_starters_queue_is_believed_though_it_has_ended() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
     let mut queue =
         Queue::made_by(&place.run(), &place.environment(), &sinks, &forged());
@@ -109,7 +109,7 @@ fn the_starters_queue_is_believed_though_it_has_ended() {
 
 #[test]
 fn a_queue_of_another_living_agent_is_left_to_it() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a"))];
     let mut queue =
         Queue::made_by(&place.run(), &place.environment(), &sinks, &foreign());
@@ -123,7 +123,7 @@ fn a_queue_of_another_living_agent_is_left_to_it() {
 /// Another agent may be at home there, and know more.
 #[test]
 fn nothing_is_judged_that_lies_elsewhere() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let url = file(&place, "a");
     place.configure(&format!("[uilog]\nagent-idle = 0\nsink.a = {url}\n"));
     let elsewhere = place.path("elsewhere");
@@ -145,7 +145,7 @@ fn nothing_is_judged_that_lies_elsewhere() {
 
 #[test]
 fn files_that_are_no_queues_hold_up_nobody() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     for (name, text) in [
         ("records-N-0a", &b"nonsense"[..]),
         ("records-N-0b", b""),

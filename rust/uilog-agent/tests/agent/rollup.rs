@@ -6,12 +6,12 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::file;
-use crate::support::GuardedPath;
-use crate::support::Queue;
+use crate::queue::Queue;
+use crate::support::TestPlace;
 use crate::support::until;
 
 /// How many commands the rollups of a sink count, and how many have failed.
-fn sums(place: &GuardedPath, name: &str) -> (u64, u64) {
+fn sums(place: &TestPlace, name: &str) -> (u64, u64) {
     let records = place.records(name);
     let sum = |key: &str| -> u64 {
         let sums = records.iter().map(|it| &it["rollup"][key]);
@@ -21,7 +21,7 @@ fn sums(place: &GuardedPath, name: &str) -> (u64, u64) {
 }
 
 /// The ids of the ordinary records of a sink.
-fn ordinary(place: &GuardedPath, name: &str) -> Vec<String> {
+fn ordinary(place: &TestPlace, name: &str) -> Vec<String> {
     let records = place.records(name);
     let ordinary = records.iter().filter(|it| it["rollup"].is_null());
     ordinary
@@ -31,7 +31,7 @@ fn ordinary(place: &GuardedPath, name: &str) -> Vec<String> {
 
 #[test]
 fn whoever_waits_for_all_waits_for_no_rollup() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let a = file(&place, "a");
     let mut queue = Queue::new(&place, &[("a", &*a), ("a:rollup", "*")]);
@@ -50,7 +50,7 @@ fn whoever_waits_for_all_waits_for_no_rollup() {
 
 #[test]
 fn commands_are_counted_once_and_failures_told_at_once() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let (a, b) = (file(&place, "a"), file(&place, "b"));
     let sinks = [("a", &*a), ("a:rollup", "status, identify"), ("b", &*b)];
@@ -98,7 +98,7 @@ fn commands_are_counted_once_and_failures_told_at_once() {
 
 #[test]
 fn a_killed_agents_successor_counts_what_was_not_sent() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let a = file(&place, "a");
     let sinks = [("a", &*a), ("a:rollup", "*"), ("agent-idle", "0")];
@@ -126,7 +126,7 @@ fn a_killed_agents_successor_counts_what_was_not_sent() {
 #[test]
 fn much_is_sent_before_its_time() {
     const COUNT: u64 = 2000;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let a = file(&place, "a");
     let sinks = [("a", &*a), ("a:rollup", "status")];
@@ -148,7 +148,7 @@ fn much_is_sent_before_its_time() {
 #[test]
 fn a_rollup_in_a_sink_that_hangs_holds_up_no_other() {
     const COUNT: u64 = 30;
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let (never, b, c) =
         (file(&place, "never"), file(&place, "b"), file(&place, "c"));
@@ -180,12 +180,12 @@ fn a_rollup_in_a_sink_that_hangs_holds_up_no_other() {
     let progress = queue.progress();
     let is_there = queue.path().exists();
     assert!(is_there && progress.records < 2 * COUNT, "{progress:?}");
-    assert_eq!(place.lost() + progress.untold(), progress.records_lost);
+    assert_eq!(place.lost() + progress.unreported(), progress.records_lost);
 }
 
 #[test]
 fn what_cannot_be_sent_is_lost_by_the_number_of_commands() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     std::fs::write(place.path("no"), b"").unwrap();
     let a = format!("file:{}", place.path("no/a").display());

@@ -5,14 +5,14 @@ use std::fs;
 use uilog_channel::wire::PROTOCOL;
 
 use crate::file;
-use crate::support::GuardedPath;
+use crate::queue::Queue;
 use crate::support::OLDER;
-use crate::support::Queue;
+use crate::support::TestPlace;
 use crate::support::until;
 
 #[test]
 fn what_the_version_before_has_left_is_delivered() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let url = file(&place, "a");
     place.configure(&format!("[uilog]\nagent-idle = 0\nsink.a = {url}\n"));
     let mut queue = Queue::older(&place, &[("a", &*url)]);
@@ -30,7 +30,7 @@ fn what_the_version_before_has_left_is_delivered() {
 /// found the old one.
 #[test]
 fn an_agent_that_the_version_before_starts_serves_it() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "600")];
     let mut old = Queue::older(&place, &sinks);
     old.log("foo");
@@ -59,7 +59,7 @@ fn an_agent_that_the_version_before_starts_serves_it() {
 
 #[test]
 fn an_agent_that_runs_hears_of_the_version_before() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let agent = place.agent_that_listens();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "600")];
     let mut old = Queue::older(&place, &sinks);
@@ -88,7 +88,7 @@ fn an_agent_that_runs_hears_of_the_version_before() {
 
 #[test]
 fn an_agent_of_the_version_before_keeps_its_socket_while_it_runs() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "600")];
     let mut old = Queue::older(&place, &sinks);
     old.log("foo");
@@ -111,7 +111,7 @@ fn an_agent_of_the_version_before_keeps_its_socket_while_it_runs() {
 
 #[test]
 fn queues_of_other_versions_are_left_to_those() {
-    let place = GuardedPath::new();
+    let place = TestPlace::new();
     let names: Vec<_> = [PROTOCOL + 1, OLDER - 1]
         .iter()
         .map(|it| format!("records-{it}-0a"))

@@ -9,7 +9,7 @@ use super::source::Source;
 use crate::files;
 use crate::files::FileId;
 use crate::files::ReadError;
-use crate::scan::Found;
+use crate::scan::EventPosition;
 use crate::scan::LeadingLines;
 
 impl Reader {
@@ -47,7 +47,7 @@ impl Reader {
                 ends_line: true,
             };
             if self.is_plain {
-                self.ready.push_back(piece(Found {
+                self.ready.push_back(piece(EventPosition {
                     start: range.start,
                     end,
                     is_damaged: false,
@@ -67,7 +67,7 @@ impl Reader {
                 && source.is_last_shown
                 && first > range.start
             {
-                self.ready.push_back(piece(Found {
+                self.ready.push_back(piece(EventPosition {
                     start: range.start,
                     end: first,
                     is_damaged: false,

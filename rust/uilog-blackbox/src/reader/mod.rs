@@ -26,10 +26,10 @@ use super::dates::Date;
 use super::dates::DateFormat;
 use super::event;
 use super::event::Event;
-use super::facts::Facts;
 use super::files;
 use super::files::ReadError;
 use super::message;
+use super::parsed_message::ParsedMessage;
 use super::query::Filters;
 use super::query::Query;
 use super::scan;
@@ -344,7 +344,7 @@ impl Entry {
         let own = |bytes: &[u8]| bytes.to_vec();
         let facts = match header {
             Some(header) => message::facts(event.message, header.event),
-            None => Facts::default(),
+            None => ParsedMessage::default(),
         };
         Self {
             date: header.and_then(|header| format.read(header.date)),

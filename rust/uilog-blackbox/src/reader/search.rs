@@ -16,8 +16,8 @@ use super::source::Part;
 use crate::files::LogFile;
 use crate::query::Query;
 use crate::scan;
+use crate::scan::EventPosition;
 use crate::scan::Findings;
-use crate::scan::Found;
 use crate::scan::LeadingLines;
 
 /// The most threads. More would wait for memory.
@@ -29,7 +29,7 @@ pub(super) const MAX_TEXT: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) log: Arc<LogFile>,
-    pub(super) found: Found,
+    pub(super) found: EventPosition,
     /// Whether a newline is added if it has none.
     pub(super) ends_line: bool,
 }

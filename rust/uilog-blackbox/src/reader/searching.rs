@@ -13,7 +13,7 @@ use super::source::Part;
 use crate::files::ReadError;
 use crate::query::Filters;
 use crate::query::Query;
-use crate::scan::Found;
+use crate::scan::EventPosition;
 use crate::scan::LeadingLines;
 use crate::tail;
 use crate::tail::Tail;
@@ -63,7 +63,7 @@ impl Reader {
             let source = &mut self.sources[at];
             let end = source.read_to;
             source.is_last_shown = true;
-            let found = Found {
+            let found = EventPosition {
                 start: std::mem::take(&mut from),
                 end,
                 is_damaged: false,

@@ -25,7 +25,7 @@ use crate::files::LogFile;
 use crate::query::Filters;
 use crate::query::Query;
 use crate::scan;
-use crate::scan::Found;
+use crate::scan::EventPosition;
 use crate::scan::LeadingLines;
 
 const NULL: &str = "0000000000000000000000000000000000000000";
@@ -335,13 +335,13 @@ fn logs() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What a reader should find, by looking at every event.
-fn naive(text: &[u8], query: &Query) -> (Vec<Found>, u64) {
+fn naive(text: &[u8], query: &Query) -> (Vec<EventPosition>, u64) {
     let mut found = Vec::new();
     let mut undated = 0;
     event::chunks(text, |at, chunk| {
         for event in event::of_chunk(chunk, query.format()) {
             match query.judge(&event) {
-                Verdict::Wanted => found.push(Found {
+                Verdict::Wanted => found.push(EventPosition {
                     start: (at + event.start) as u64,
                     end: (at + event.end) as u64,
                     is_damaged: event.is_damaged,

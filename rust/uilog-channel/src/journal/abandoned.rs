@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A page, and who holds it.
-pub struct Found {
+pub struct FoundPage {
     dir: Arc<OwnDir>,
     name: OsString,
     file: File,
@@ -66,7 +66,7 @@ pub struct Found {
 /// that does not begin.
 pub fn failures(choice: &Choice) -> Vec<Failure> {
     let mut failures = Vec::new();
-    let visit = |found: Found| failures.extend(found.failure());
+    let visit = |found: FoundPage| failures.extend(found.failure());
     each(choice, usize::MAX, true, |_| true, visit);
     failures
 }
@@ -77,7 +77,7 @@ pub(crate) fn dead(
     choice: &Choice,
     max_pages: usize,
     process: u32,
-) -> Vec<Found> {
+) -> Vec<FoundPage> {
     let mut dead = Vec::new();
     let is_everywhere = process % EVERYWHERE_ONE_OF == 0;
     let is_due = |dir: &OwnDir| {
@@ -97,7 +97,7 @@ pub(crate) fn claim_all(
     choice: &Choice,
     mut append: impl FnMut(&Failure) -> io::Result<()>,
 ) {
-    let visit = |found: Found| {
+    let visit = |found: FoundPage| {
         if found.holders.is_dead() {
             // A page that cannot be claimed is left to other processes.
             let _ = found.claim(&mut append);
@@ -114,7 +114,7 @@ fn each(
     max_pages: usize,
     is_everywhere: bool,
     is_due: impl Fn(&OwnDir) -> bool,
-    mut visit: impl FnMut(Found),
+    mut visit: impl FnMut(FoundPage),
 ) {
     let prefix = format!("{}{}-", page::PREFIX, choice.key());
     let mut left = max_pages;
@@ -151,7 +151,7 @@ fn is_unfinished(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(begin)
 }
 
-fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
+fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<FoundPage> {
     let file = dir.open(&name, OFlag::O_RDWR)?;
     if is_unfinished(&name) {
         let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
@@ -166,7 +166,7 @@ fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
         Err(error) => return Err(error),
     };
     let metadata = file.metadata()?;
-    Ok(Found {
+    Ok(FoundPage {
         dir,
         name,
         holders,
@@ -176,7 +176,7 @@ fn look(dir: Arc<OwnDir>, name: OsString) -> io::Result<Found> {
     })
 }
 
-impl Found {
+impl FoundPage {
     /// Passes the losses of a dead page to `append`, and then removes the page;
     /// only one of several concurrent processes does. Returns whether there was
     /// a loss.
@@ -229,9 +229,9 @@ impl Found {
                 let lost = page.lost();
                 (lost > 0).then(|| (FailureKind::Lost, lost, loss(page)))
             }
-            Some(page) => self
-                .waiting(page)
-                .map(|detail| (FailureKind::NotStarted, page.undone(), detail)),
+            Some(page) => self.waiting(page).map(|detail| {
+                (FailureKind::NotStarted, page.pending(), detail)
+            }),
         };
         let (kind, lost, mut detail) = told?;
         if self.holders.is_dead() && self.age() > LONG_AGO {
@@ -250,7 +250,7 @@ impl Found {
 
     /// The failure for a page whose events have waited for too long.
     fn waiting(&self, page: &Page) -> Option<String> {
-        if page.undone() == 0 || page.is_claimed || self.age() < PATIENCE {
+        if page.pending() == 0 || page.is_claimed || self.age() < PATIENCE {
             return None;
         }
         let has_begun = page.progress.readers > page.begun_before;
@@ -279,7 +279,7 @@ fn loss(page: &Page) -> String {
             "{program} speaks protocol {}, this hg {}",
             progress.refused_by, page.protocol
         )
-    } else if progress.readers == page.begun_before && page.undone() > 0 {
+    } else if progress.readers == page.begun_before && page.pending() > 0 {
         format!("{program} dispatch has ended before it has done anything")
     } else {
         "hg and its dispatcher were killed (by the end of a container, a \
@@ -291,10 +291,13 @@ fn loss(page: &Page) -> String {
     let uncertain = progress.uncertain().saturating_add(progress.running());
     let known = progress.uncertain().saturating_add(records);
     let parts = [
-        (page.undone().saturating_sub(known), "not begun"),
+        (page.pending().saturating_sub(known), "not begun"),
         (uncertain, "started, and perhaps completed"),
         (records, "perhaps not delivered to all sinks"),
-        (page.untold(), "lost earlier, and not in the journal yet"),
+        (
+            page.unreported(),
+            "lost earlier, and not in the journal yet",
+        ),
         (page.open.into(), commandlost::CANNOT_TELL),
     ];
     let parts: Vec<_> = parts
@@ -302,7 +305,7 @@ fn loss(page: &Page) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    let last = page.last_failure.as_ref().filter(|_| page.untold() > 0);
+    let last = page.last_failure.as_ref().filter(|_| page.unreported() > 0);
     let last =
         last.map_or(String::new(), |it| format!("; the last failure: {it}"));
     format!("{cause}: {}{last}", parts.join(", "))
@@ -498,7 +501,7 @@ mod tests {
     fn each_loss_is_told_apart() {
         let (_dir, choice, block) = environment();
         let (mut writer, readers, path) = queue_of(&block, 20);
-        writer.set_untold(1).unwrap();
+        writer.set_unreported(1).unwrap();
         let words = |at: u64, words: &[u64]| {
             for (word, at) in words.iter().zip((at..).step_by(8)) {
                 readers.write_all_at(&word.to_le_bytes(), at).unwrap();

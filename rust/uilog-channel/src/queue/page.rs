@@ -55,7 +55,7 @@ pub struct Page {
     /// How many readers had begun before that one.
     pub begun_before: u64,
     /// Events that the writer has lost and has not reported to the journal.
-    pub writer_untold: u64,
+    pub writer_unreported: u64,
     /// How many commands had begun and not ended.
     pub open: u16,
     /// The creator's process ID.
@@ -118,7 +118,7 @@ impl Page {
             _,
             reader_pid,
             begun_before,
-            writer_untold,
+            writer_unreported,
             open,
             _,
         ] = writer[..]
@@ -135,7 +135,7 @@ impl Page {
             committed: Committed { end, jobs },
             reader_pid,
             begun_before,
-            writer_untold,
+            writer_unreported,
             open: OpenCommand::of(open).map_or(0, |it| it.depth),
             maker_pid,
             maker_micros: maker_micros as i64,
@@ -159,21 +159,23 @@ impl Page {
     }
 
     /// Jobs that are not done.
-    pub fn undone(&self) -> u64 {
+    pub fn pending(&self) -> u64 {
         self.committed.jobs.saturating_sub(self.progress.done())
     }
 
     /// Losses that are not in the journal.
-    pub fn untold(&self) -> u64 {
-        self.progress.untold().saturating_add(self.writer_untold)
+    pub fn unreported(&self) -> u64 {
+        self.progress
+            .unreported()
+            .saturating_add(self.writer_unreported)
     }
 
     /// Events that are lost if both ends have been killed.
     pub fn lost(&self) -> u64 {
         let running = self.progress.running();
-        self.undone()
+        self.pending()
             .saturating_add(running)
-            .saturating_add(self.untold())
+            .saturating_add(self.unreported())
             .saturating_add(self.open.into())
     }
 }

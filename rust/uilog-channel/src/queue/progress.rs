@@ -148,7 +148,7 @@ impl Progress {
 
     /// Losses that are not in the journal, and that no other process will
     /// report if the reader has died.
-    pub fn untold(&self) -> u64 {
+    pub fn unreported(&self) -> u64 {
         let lost = self.records_lost.saturating_add(self.not_started);
         lost.saturating_sub(self.told).saturating_add(self.at_risk)
     }

@@ -271,7 +271,7 @@ fn what_tells_of_a_running_command_is_kept_as_long_as_that() {
         outer: 0,
         refers_to: [environment; 2],
     };
-    reader.keep_begun(begun);
+    reader.keep_open_command(begun);
     let filler = framed(&[0; 400_000]);
     let read_all = |writer: &mut Writer, reader: &mut Reader| {
         writer.append(&filler, 1).unwrap();
@@ -355,7 +355,7 @@ fn the_writer_sees_what_the_reader_says() {
     let (writer, mut reader) = pair(1 << 20);
     assert_eq!(writer.last_failure().unwrap(), None);
     reader.progress_mut().failed = 3;
-    reader.told().unwrap().add(5);
+    reader.reported().unwrap().add(5);
     reader.publish().unwrap();
     assert_eq!(writer.progress().unwrap().told, 5);
     reader.publish_failure("exit status 127").unwrap();

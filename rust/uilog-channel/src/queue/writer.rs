@@ -74,7 +74,7 @@ pub struct Writer {
     /// Who reads, and how many readers had begun before that one was started.
     reader: (u64, u64),
     /// Events that the writer has lost and that are not in the journal.
-    untold: u64,
+    unreported: u64,
     /// The running commands, the innermost last: the caller's identifier and
     /// the word of each.
     open: Vec<(u64, OpenCommand)>,
@@ -128,7 +128,7 @@ impl Writer {
             missing: 0,
             room_until: FIRST_FRAME + max_bytes,
             reader: (0, 0),
-            untold: 0,
+            unreported: 0,
             open: Vec::new(),
             is_hidden: false,
         }
@@ -188,9 +188,9 @@ impl Writer {
         write_words(&self.page, READER_PID_AT, [pid, begun])
     }
 
-    /// The last value of [`Self::set_untold`].
-    pub fn untold(&self) -> u64 {
-        self.untold
+    /// The last value of [`Self::set_unreported`].
+    pub fn unreported(&self) -> u64 {
+        self.unreported
     }
 
     /// Stores how many lost events are not in the journal, for a process that
@@ -199,9 +199,9 @@ impl Writer {
     /// # Errors
     ///
     /// The page cannot be written.
-    pub fn set_untold(&mut self, untold: u64) -> io::Result<()> {
-        write_words(&self.page, WRITER_UNTOLD_AT, [untold])?;
-        self.untold = untold;
+    pub fn set_unreported(&mut self, unreported: u64) -> io::Result<()> {
+        write_words(&self.page, WRITER_UNTOLD_AT, [unreported])?;
+        self.unreported = unreported;
         Ok(())
     }
 
@@ -410,8 +410,8 @@ impl Writer {
         let Committed { end, jobs } = self.committed;
         let (pid, begun) = self.reader;
         let [open, seen] = self.open_words();
-        let (max_bytes, untold) = (self.max_bytes, self.untold);
-        let words = [end, jobs, max_bytes, pid, begun, untold, open, seen];
+        let (max_bytes, unreported) = (self.max_bytes, self.unreported);
+        let words = [end, jobs, max_bytes, pid, begun, unreported, open, seen];
         write_words::<WRITER_WORDS>(&self.page, WRITER_AT, words)
     }
 
@@ -444,7 +444,7 @@ impl Writer {
         Self {
             committed: self.committed,
             reader: self.reader,
-            untold: self.untold,
+            unreported: self.unreported,
             open: self.open.clone(),
             is_hidden: self.is_hidden,
             ..Self::over(file, self.max_bytes)

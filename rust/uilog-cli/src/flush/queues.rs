@@ -3,12 +3,14 @@
 //!
 //! Must not know dispatchers and spools.
 
+use std::fs::File;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
 use uilog_channel::agent_address::QueueLocations;
+use uilog_channel::queue::Page;
 use uilog_channel::record_queues;
 use uilog_channel::record_queues::RecordQueue;
 use uilog_logger::agent_start;
@@ -20,11 +22,31 @@ use crate::flush::part::Part;
 struct Target {
     queue: RecordQueue,
     records: u64,
+    /// Its page, which can be read when the queue has been removed.
+    file: Option<File>,
 }
 
-/// Waits until the records that are in queues now are done with.
+impl Target {
+    fn new(queue: RecordQueue) -> Self {
+        Self {
+            records: queue.records,
+            file: File::open(&queue.path).ok(),
+            queue,
+        }
+    }
+
+    /// How many records had been lost when the queue was removed.
+    fn lost_at_last(&self) -> u64 {
+        let page = self.file.as_ref().and_then(|it| Page::read(it).ok());
+        page.map_or(self.queue.lost, |it| it.progress.records_lost)
+    }
+}
+
+/// Waits until the records that are in queues now are done with. `items` are
+/// those of the sinks that are configured here.
 pub(super) fn drain(
     whereabouts: &QueueLocations,
+    items: &[(Vec<u8>, Vec<u8>)],
     is_all: bool,
     deadline: Instant,
 ) -> anyhow::Result<Part> {
@@ -34,10 +56,7 @@ pub(super) fn drain(
     let mut targets: Vec<_> = find()
         .into_iter()
         .filter(|it| is_ours(it) && it.waiting() > 0)
-        .map(|queue| Target {
-            records: queue.records,
-            queue,
-        })
+        .map(Target::new)
         .collect();
     let mut part = Part::default();
     let program = std::env::current_exe().context("find this program")?;
@@ -48,6 +67,8 @@ pub(super) fn drain(
             let Some(found) = found else {
                 // The process that has finished it has removed it.
                 part.done += target.records - target.queue.done;
+                let lost = target.lost_at_last();
+                part.lost += lost.saturating_sub(target.queue.lost);
                 return false;
             };
             let done = found.done.min(target.records);
@@ -60,7 +81,7 @@ pub(super) fn drain(
         if targets.is_empty() {
             return Ok(part);
         }
-        let problem = hurry(whereabouts, &program);
+        let problem = hurry(whereabouts, items, &program);
         if Instant::now() >= deadline {
             part.left =
                 targets.iter().map(|it| it.records - it.queue.done).sum();
@@ -73,10 +94,15 @@ pub(super) fn drain(
 
 /// Starts an agent, which scans all directories of queues, and lets all agents
 /// send rollups now; or returns why there is none.
-fn hurry(whereabouts: &QueueLocations, program: &Path) -> Option<String> {
+fn hurry(
+    whereabouts: &QueueLocations,
+    items: &[(Vec<u8>, Vec<u8>)],
+    program: &Path,
+) -> Option<String> {
     let directories = whereabouts.directories();
     let environment = &whereabouts.environment;
-    let start = |dir| agent_start::start(dir, program, None, environment);
+    let start =
+        |dir| agent_start::start(dir, program, None, environment, items);
     let mut problem = None;
     for dir in &directories {
         match start(dir) {

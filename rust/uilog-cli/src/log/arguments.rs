@@ -4,7 +4,7 @@ use clap::Args;
 use uilog_history::fields::Field;
 use uilog_history::filter::Query;
 use uilog_history::stats::By;
-use uilog_history::stats::Question;
+use uilog_history::stats::StatsQuery;
 
 use super::template::Format;
 use crate::output::Colors;
@@ -112,13 +112,13 @@ impl Options {
         self.stats || self.compare.is_some()
     }
 
-    pub(super) fn question(&self) -> Result<Question, String> {
+    pub(super) fn question(&self) -> Result<StatsQuery, String> {
         let by: Vec<_> = match self.by.is_empty() {
             true => vec!["command"],
             false => self.by.iter().map(String::as_str).collect(),
         };
         let by: Result<_, _> = by.into_iter().map(By::named).collect();
-        Question::new(by?, Field::named(&self.of)?)
+        StatsQuery::new(by?, Field::named(&self.of)?)
     }
 }
 

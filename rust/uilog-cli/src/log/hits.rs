@@ -10,8 +10,8 @@ use uilog_history::filter::Query;
 use uilog_history::record::Record;
 use uilog_history::record::parse_time;
 use uilog_history::scan;
-use uilog_history::scan::Found;
 use uilog_history::scan::LinePosition;
+use uilog_history::scan::Match;
 use uilog_history::scan::Problems;
 use uilog_history::scan::Source;
 
@@ -48,7 +48,7 @@ pub(crate) fn find(
 
 impl Hit {
     /// None if it has nothing to be sorted by.
-    pub(super) fn of(found: &Found<'_>, sort: Option<&Field>) -> Option<Self> {
+    pub(super) fn of(found: &Match<'_>, sort: Option<&Field>) -> Option<Self> {
         let key = match sort {
             None => 0.0,
             Some(field) => field.key(&found.record, found.time)?,

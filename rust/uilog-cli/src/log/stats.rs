@@ -22,7 +22,7 @@ use uilog_history::places;
 use uilog_history::places::Opened;
 use uilog_history::scan::Problems;
 use uilog_history::stats;
-use uilog_history::stats::Question;
+use uilog_history::stats::StatsQuery;
 use uilog_history::when;
 
 use super::arguments::Arguments;
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-type Prepared = (Filters, Question, Option<(Side, Side)>);
+type Prepared = (Filters, StatsQuery, Option<(Side, Side)>);
 
 fn prepared(arguments: &Arguments) -> Result<Prepared, String> {
     if let Some(format) = &arguments.template
@@ -134,7 +134,7 @@ fn side(text: &str) -> Option<Side> {
 fn show_stats(
     arguments: &Arguments,
     filters: Filters,
-    question: &Question,
+    question: &StatsQuery,
 ) -> anyhow::Result<ExitCode> {
     let opened = arguments.selection.sources.open()?;
     let query = Query::new(filters);
@@ -232,7 +232,7 @@ fn limited<'r, T>(arguments: &Arguments, rows: &'r [T]) -> &'r [T] {
 fn group_side(
     arguments: &Arguments,
     filters: &Filters,
-    question: &Question,
+    question: &StatsQuery,
     side: Side,
 ) -> anyhow::Result<(stats::Groups, Problems, Opened)> {
     let mut filters = filters.clone();
@@ -260,7 +260,7 @@ fn group_side(
 fn show_comparison(
     arguments: &Arguments,
     filters: &Filters,
-    question: &Question,
+    question: &StatsQuery,
     sides: (Side, Side),
 ) -> anyhow::Result<ExitCode> {
     let (before, problems, opened) =
@@ -325,7 +325,7 @@ fn comparison_as_json(row: &compare::Row) -> Json {
 
 fn write_comparison(
     arguments: &Arguments,
-    question: &Question,
+    question: &StatsQuery,
     rows: &[compare::Row],
     output: &mut impl Write,
 ) -> io::Result<()> {

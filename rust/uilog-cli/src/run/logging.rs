@@ -27,10 +27,10 @@ use uilog_event::event::Timestamp;
 use uilog_logger::claim::OuterClaim;
 use uilog_logger::host::Host;
 use uilog_sys::foreground::Companion;
-use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;
 use uilog_sys::foreground::Inbox;
 use uilog_sys::foreground::Message;
+use uilog_sys::foreground::ProgramEnd;
 use uilog_sys::foreground::Received;
 use uilog_sys::foreground::WaitResult;
 
@@ -95,7 +95,7 @@ impl Logging {
     }
 
     /// The command has ended: lets that be logged, within bounds.
-    pub(super) fn finish(self, end: &End) {
+    pub(super) fn finish(self, end: &ProgramEnd) {
         let Self {
             mut host,
             outer,
@@ -309,7 +309,7 @@ fn chained<T>(mut first: Vec<T>, second: &mut Vec<T>) -> Vec<T> {
 
 /// How a command has ended, as a message from the waiting process to the
 /// logger.
-fn message(end: &End) -> Message {
+fn message(end: &ProgramEnd) -> Message {
     let signal = match end.how {
         ExitKind::Killed(signal) => signal,
         ExitKind::Exited(_) | ExitKind::NotStarted(_) => 0,

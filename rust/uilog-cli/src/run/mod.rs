@@ -31,8 +31,8 @@ use uilog_logger::claim::OuterClaim;
 use uilog_logger::claim::RUN_VARIABLE;
 use uilog_logger::host::Host;
 use uilog_sys::foreground;
-use uilog_sys::foreground::End;
 use uilog_sys::foreground::ExitKind;
+use uilog_sys::foreground::ProgramEnd;
 
 use self::logging::Logging;
 use self::logging::Subject;
@@ -179,7 +179,7 @@ fn program(args: &[Vec<u8>], env: Vec<CString>) -> foreground::Command {
 }
 
 /// Says that the command could not be executed, if so.
-fn say_not_run(name: &OsStr, end: &End) {
+fn say_not_run(name: &OsStr, end: &ProgramEnd) {
     let ExitKind::NotStarted(errno) = end.how else {
         return;
     };

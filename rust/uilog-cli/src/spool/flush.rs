@@ -15,9 +15,9 @@ use serde::Serialize;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp;
 use uilog_sinks::otlp::sender::Progress;
-use uilog_sinks::otlp::sender::Round;
-use uilog_sinks::spools::Facts;
+use uilog_sinks::otlp::sender::SendResult;
 use uilog_sinks::spools::Owned;
+use uilog_sinks::spools::SpoolFacts;
 
 use crate::output;
 use crate::output::Presentation;
@@ -77,7 +77,7 @@ pub(crate) struct Flushed {
 
 impl Flushed {
     /// The result if nothing was tried: the state `before`.
-    fn untried(before: Facts) -> Self {
+    fn untried(before: SpoolFacts) -> Self {
         Self {
             sink: before.sink,
             sent: 0,
@@ -167,12 +167,12 @@ pub(super) fn flush(
         };
         let round = match otlp::flush(definition, globals, &mut told) {
             Ok(round) => round,
-            Err(problem) => break Round::Failed(problem),
+            Err(problem) => break SendResult::Failed(problem),
         };
         flushed.sent += round.progress.sent;
         flushed.rejected += round.progress.rejected;
         flushed.rejection = flushed.rejection.or(round.rejection);
-        if round.end != Round::Busy || Instant::now() > patience {
+        if round.end != SendResult::Busy || Instant::now() > patience {
             break round.end;
         }
         // A stopped process does not end by waiting.
@@ -186,18 +186,20 @@ pub(super) fn flush(
     bar.finish_and_clear();
     let after = owned.facts(globals, SystemTime::now());
     flushed.reason = match end {
-        Round::Drained if after.held_back > 0 => Some(format!(
+        SendResult::Drained if after.held_back > 0 => Some(format!(
             "only a later version of uilog can send {}",
             counted(after.held_back, "record")
         )),
-        Round::Drained => None,
-        Round::Busy => Some(match after.sender {
+        SendResult::Drained => None,
+        SendResult::Busy => Some(match after.sender {
             Some(sender) => {
                 format!("another process is sending: {}", sender.describe())
             }
             None => "another process is sending".to_owned(),
         }),
-        Round::Later { reason, .. } | Round::Failed(reason) => Some(reason),
+        SendResult::Later { reason, .. } | SendResult::Failed(reason) => {
+            Some(reason)
+        }
     };
     flushed.damaged = after.damaged.saturating_sub(damaged);
     flushed.left = after.pending;

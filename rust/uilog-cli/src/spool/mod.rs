@@ -15,7 +15,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::otlp::sender::UNNOTED;
-use uilog_sinks::spools::Facts;
+use uilog_sinks::spools::SpoolFacts;
 
 use crate::output;
 use crate::output::HEADLINE;
@@ -89,7 +89,7 @@ enum Action {
 #[derive(Serialize)]
 struct Shown<'a> {
     dir: Option<String>,
-    spools: &'a [Facts],
+    spools: &'a [SpoolFacts],
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -120,14 +120,14 @@ fn list(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         write_all(&mut output, &spools.globals, &facts)?;
     }
     output.flush()?;
-    let is_troubled = facts.iter().any(Facts::is_troubled);
+    let is_troubled = facts.iter().any(SpoolFacts::is_troubled);
     Ok(ExitCode::from(u8::from(is_troubled)))
 }
 
 fn write_all(
     output: &mut impl Write,
     globals: &Globals,
-    facts: &[Facts],
+    facts: &[SpoolFacts],
 ) -> io::Result<()> {
     let headline = styled(HEADLINE, "Spools");
     match &globals.spool {
@@ -149,7 +149,7 @@ fn write_all(
     Ok(())
 }
 
-fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
+fn write_one(output: &mut impl Write, it: &SpoolFacts) -> io::Result<()> {
     write_head(output, it)?;
     if let Some(problem) = &it.problem {
         let text = format!("cannot be used: {problem}");
@@ -219,7 +219,7 @@ fn write_one(output: &mut impl Write, it: &Facts) -> io::Result<()> {
 }
 
 /// What keeps everything from being sent, and what of the settings is ignored.
-fn write_settings(output: &mut impl Write, it: &Facts) -> io::Result<()> {
+fn write_settings(output: &mut impl Write, it: &SpoolFacts) -> io::Result<()> {
     if let Some(problem) = &it.unsendable {
         let text = format!("nothing is sent: {}", visible(problem));
         writeln!(output, "    {}", styled(output::ERROR, &text))?;
@@ -231,7 +231,7 @@ fn write_settings(output: &mut impl Write, it: &Facts) -> io::Result<()> {
     Ok(())
 }
 
-fn write_head(output: &mut impl Write, it: &Facts) -> io::Result<()> {
+fn write_head(output: &mut impl Write, it: &SpoolFacts) -> io::Result<()> {
     match &it.url {
         Some(url) => {
             let url = styled(PLACE, url);
@@ -251,7 +251,7 @@ fn write_head(output: &mut impl Write, it: &Facts) -> io::Result<()> {
 }
 
 /// What waits, and since when.
-fn waiting(it: &Facts) -> String {
+fn waiting(it: &SpoolFacts) -> String {
     let count = counted(it.pending, "record");
     match it.oldest {
         Some(oldest) if it.pending > 0 => format!(
@@ -266,7 +266,7 @@ fn waiting(it: &Facts) -> String {
 /// In short, for `uilog status`: nothing if there are no spools.
 pub(crate) fn write_brief(
     output: &mut impl Write,
-    facts: &[Facts],
+    facts: &[SpoolFacts],
 ) -> io::Result<()> {
     if facts.is_empty() {
         return Ok(());
@@ -291,7 +291,7 @@ pub(crate) fn write_brief(
     Ok(())
 }
 
-fn trouble(it: &Facts) -> String {
+fn trouble(it: &SpoolFacts) -> String {
     if it.problem.is_some() {
         return "cannot be used".to_owned();
     }

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use uilog_config::Config;
 use uilog_sinks::globals::Globals;
 use uilog_sinks::spools;
-use uilog_sinks::spools::Facts;
 use uilog_sinks::spools::Owned;
+use uilog_sinks::spools::SpoolFacts;
 
 use crate::native;
 use crate::output;
@@ -52,7 +52,7 @@ impl Spools {
     }
 
     /// What there is to know of each.
-    pub(crate) fn facts(&self) -> Vec<Facts> {
+    pub(crate) fn facts(&self) -> Vec<SpoolFacts> {
         let now = SystemTime::now();
         let all = self.all.iter();
         all.map(|it| it.facts(&self.globals, now)).collect()

@@ -420,11 +420,11 @@ fn a_dispatcher_waits_for_the_one_before_it() {
     });
     assert_eq!(writer.progress().unwrap().readers, 0);
     // What that has said last is heard.
-    let untold = 1u64 << 40;
-    FileExt::write_all_at(&before, &untold.to_le_bytes(), 960).unwrap();
-    living_file::let_go(&before, Holder::Reader).unwrap();
+    let unreported = 1u64 << 40;
+    FileExt::write_all_at(&before, &unreported.to_le_bytes(), 960).unwrap();
+    living_file::unlock(&before, Holder::Reader).unwrap();
     assert!(child.wait().unwrap().success());
     let progress = writer.progress().unwrap();
-    assert_eq!((progress.readers, progress.told), (1, untold));
+    assert_eq!((progress.readers, progress.told), (1, unreported));
     assert_eq!(pages(home.path()), 0, "nothing is left");
 }

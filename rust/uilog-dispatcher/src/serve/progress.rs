@@ -38,7 +38,9 @@ impl Server {
     /// were counted already.
     pub(super) fn report_predecessor(&mut self) {
         let Predecessor {
-            uncertain, untold, ..
+            uncertain,
+            unreported,
+            ..
         } = self.predecessor;
         if self.environment.is_empty() {
             return;
@@ -48,7 +50,7 @@ impl Server {
             let detail = "the dispatcher died while starting its script";
             self.report(FailureKind::Lost, uncertain, detail);
         }
-        if untold > 0 {
+        if unreported > 0 {
             let failure = self.predecessor.failure.take();
             let last = failure.map_or(String::new(), |it| {
                 format!("; its last failure: {it}")
@@ -57,10 +59,10 @@ impl Server {
                 "they were lost, or being delivered, when the dispatcher was \
                  killed{last}"
             );
-            self.report(FailureKind::Lost, untold, &detail);
+            self.report(FailureKind::Lost, unreported, &detail);
         }
         self.predecessor.uncertain = 0;
-        self.predecessor.untold = 0;
+        self.predecessor.unreported = 0;
     }
 
     pub(super) fn progress(&mut self) -> &mut Progress {
@@ -98,7 +100,10 @@ impl Server {
     /// Stores the results of records, and releases memory that is no longer
     /// needed.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
-        let settled = self.records.settle(&mut self.feed).map_err(reading)?;
+        let settled = self
+            .records
+            .collect_results(&mut self.feed)
+            .map_err(reading)?;
         let position = self.position;
         let progress = self.feed.queue.progress_mut();
         progress.records += settled.done;

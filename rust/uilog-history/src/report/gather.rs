@@ -7,20 +7,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 
+use super::groups::Both;
+use super::groups::Era;
+use super::groups::Groups;
+use super::groups::Names;
 use super::numbers::Numbers;
 use crate::record::Record;
-use crate::scan::Found;
+use crate::scan::Match;
 
-/// How many groups of a kind there are at most.
-const MAX_GROUPS: usize = 1000;
-/// How many different names are counted at most.
-const MAX_NAMES: usize = 1 << 16;
 /// How many of the slowest commands are kept.
 pub(super) const SLOWEST: usize = 20;
 /// How many characters a name has at most.
@@ -28,89 +23,6 @@ const MAX_NAME: usize = 300;
 /// How many an error or a command has. They are kept so long that no secret in
 /// them is cut in two before it is redacted.
 const MAX_TEXT: usize = 8192;
-
-/// In which of the two periods something was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Era {
-    Before,
-    Now,
-}
-
-/// Groups by their names.
-#[derive(Debug)]
-pub(super) struct Groups<K, V> {
-    pub(super) of: HashMap<K, V>,
-    /// Records whose group has found no room.
-    pub(super) left_out: u64,
-}
-
-impl<K, V> Default for Groups<K, V> {
-    fn default() -> Self {
-        Self {
-            of: HashMap::new(),
-            left_out: 0,
-        }
-    }
-}
-
-impl<K: Eq + Hash, V: Default> Groups<K, V> {
-    /// The group of a name; none if there are too many.
-    fn get(&mut self, key: K) -> Option<&mut V> {
-        if self.of.len() >= MAX_GROUPS && !self.of.contains_key(&key) {
-            self.left_out += 1;
-            return None;
-        }
-        Some(self.of.entry(key).or_default())
-    }
-
-    fn merge(&mut self, other: Self, mut merge: impl FnMut(&mut V, V)) {
-        self.left_out += other.left_out;
-        for (key, value) in other.of {
-            if let Some(own) = self.get(key) {
-                merge(own, value);
-            }
-        }
-    }
-}
-
-/// Hashes of names, to count them.
-#[derive(Debug, Default)]
-pub(super) struct Names(HashSet<u64>);
-
-impl Names {
-    fn add(&mut self, name: &str) {
-        if !name.is_empty() && self.0.len() < MAX_NAMES {
-            self.0.insert(hash(name));
-        }
-    }
-
-    pub(super) fn count(&self) -> u64 {
-        self.0.len() as u64
-    }
-}
-
-/// A value of each period.
-#[derive(Debug, Default)]
-pub(super) struct Both<V> {
-    pub(super) before: V,
-    pub(super) now: V,
-}
-
-impl<V> Both<V> {
-    fn of(&mut self, era: Era) -> &mut V {
-        match era {
-            Era::Before => &mut self.before,
-            Era::Now => &mut self.now,
-        }
-    }
-}
-
-impl Both<Numbers> {
-    fn merge(&mut self, other: Self) {
-        self.before.merge(other.before);
-        self.now.merge(other.now);
-    }
-}
 
 /// All of a period.
 #[derive(Debug, Default)]
@@ -233,16 +145,9 @@ pub(super) struct Gathered {
 #[derive(Debug, Default)]
 pub(super) struct Hours(pub(super) [[u64; 24]; 7]);
 
-/// Tells texts apart.
-pub(super) fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Gathered {
     /// Adds a record that is not known yet.
-    pub(super) fn add(&mut self, clock: Clock, found: &Found<'_>, id: u64) {
+    pub(super) fn add(&mut self, clock: Clock, found: &Match<'_>, id: u64) {
         let record = &found.record;
         let era = match found.time < clock.from {
             true => Era::Before,
@@ -269,7 +174,7 @@ impl Gathered {
     fn add_command(
         &mut self,
         clock: Clock,
-        found: &Found<'_>,
+        found: &Match<'_>,
         id: u64,
         era: Era,
     ) {
@@ -315,7 +220,7 @@ impl Gathered {
         self.add_slow(found);
     }
 
-    fn add_slow(&mut self, found: &Found<'_>) {
+    fn add_slow(&mut self, found: &Match<'_>) {
         let record = &found.record;
         let Some(seconds) = record.duration.filter(|it| it.is_finite()) else {
             return;
@@ -347,7 +252,7 @@ impl Gathered {
         self.slowest.truncate(SLOWEST);
     }
 
-    fn add_failure(&mut self, found: &Found<'_>, command: &str, era: Era) {
+    fn add_failure(&mut self, found: &Match<'_>, command: &str, era: Era) {
         let record = &found.record;
         let error = record.error().trim();
         let first = error.lines().next().unwrap_or_default();
@@ -471,8 +376,8 @@ impl Gathered {
         self.commands.merge(other.commands, Both::merge);
         self.by_version.merge(other.by_version, Numbers::merge);
         self.versions.merge(other.versions, |own, other| {
-            own.users.0.extend(other.users.0);
-            own.hosts.0.extend(other.hosts.0);
+            own.users.merge(other.users);
+            own.hosts.merge(other.hosts);
         });
         self.failures.merge(other.failures, |own, other| {
             if own.now == 0 || (other.now > 0 && own.last < other.last) {
@@ -482,7 +387,7 @@ impl Gathered {
             }
             own.now += other.now;
             own.before += other.before;
-            own.users.0.extend(other.users.0);
+            own.users.merge(other.users);
         });
         self.hooks.merge(other.hooks, |own, other| {
             own.runs.merge(other.runs);
@@ -520,9 +425,9 @@ impl Gathered {
 impl All {
     fn merge(&mut self, other: Self) {
         self.commands.merge(other.commands);
-        self.users.0.extend(other.users.0);
-        self.hosts.0.extend(other.hosts.0);
-        self.repositories.0.extend(other.repositories.0);
+        self.users.merge(other.users);
+        self.hosts.merge(other.hosts);
+        self.repositories.merge(other.repositories);
         self.waits.add(other.waits);
         self.refusals += other.refusals;
     }
@@ -541,7 +446,7 @@ impl Waiting {
     fn merge(&mut self, other: Self) {
         self.waits.merge(other.waits);
         self.in_vain += other.in_vain;
-        self.users.0.extend(other.users.0);
+        self.users.merge(other.users);
     }
 }
 
@@ -587,20 +492,6 @@ fn hour_of(time: i64, offset: i32) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn groups_are_bounded_and_what_has_no_room_is_counted() {
-        let mut groups = Groups::<u64, u64>::default();
-        for number in 0..MAX_GROUPS as u64 + 7 {
-            if let Some(count) = groups.get(number) {
-                *count += 1;
-            }
-        }
-        *groups.get(3).unwrap() += 1;
-        assert_eq!(groups.of.len(), MAX_GROUPS);
-        assert_eq!(groups.left_out, 7);
-        assert_eq!(groups.of[&3], 2);
-    }
 
     #[test]
     fn errors_of_one_wording_are_one() {

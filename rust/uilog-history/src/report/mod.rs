@@ -5,6 +5,7 @@
 //! number of records. Must not know how a report is shown.
 
 mod gather;
+mod groups;
 mod numbers;
 mod rows;
 mod timestamp;
@@ -33,7 +34,7 @@ use crate::report::gather::All;
 use crate::report::gather::Clock;
 use crate::report::gather::Gathered;
 use crate::scan;
-use crate::scan::Found;
+use crate::scan::Match;
 use crate::scan::Problems;
 use crate::scan::Source;
 use crate::when::Span;
@@ -216,8 +217,8 @@ pub fn make(
         slot: (length / FINE_SLOTS).max(SECOND),
     };
     let known = Known::new();
-    let each = |gathered: &mut Gathered, found: Found<'_>| {
-        let id = gather::hash(found.record.id.as_str());
+    let each = |gathered: &mut Gathered, found: Match<'_>| {
+        let id = groups::hash(found.record.id.as_str());
         if known.add(id) {
             gathered.add(clock, &found, id);
         }

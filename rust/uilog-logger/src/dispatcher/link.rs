@@ -17,7 +17,7 @@ use uilog_channel::bound::Descriptors;
 use uilog_channel::bound::NO_DESCRIPTOR;
 use uilog_channel::bound::SEND_FLAGS;
 use uilog_channel::bound::leave_some_for_hg;
-use uilog_channel::frames::Sent;
+use uilog_channel::frames::LatestFrames;
 use uilog_channel::page;
 use uilog_channel::page::CreatedPage;
 use uilog_channel::queue::Progress;
@@ -119,7 +119,7 @@ pub(super) struct Link {
     /// It runs scripts alone.
     pub(super) is_for_scripts: bool,
     pub(super) pid: i32,
-    pub(super) sent: Sent,
+    pub(super) sent: LatestFrames,
     pub(super) taken_at_start: u64,
 }
 
@@ -155,7 +155,7 @@ impl Link {
             program,
             is_for_scripts,
             pid,
-            sent: Sent::default(),
+            sent: LatestFrames::default(),
             taken_at_start: 0,
         })
     }
@@ -190,10 +190,10 @@ impl Link {
     }
 
     /// Stores in the page how many lost events this process has not reported.
-    pub(super) fn set_untold(&mut self, events: u64) {
-        if self.queue.untold() != events && self.is_intact() {
+    pub(super) fn set_unreported(&mut self, events: u64) {
+        if self.queue.unreported() != events && self.is_intact() {
             // If it cannot, they are lost in silence if it is killed.
-            let _ = self.queue.set_untold(events);
+            let _ = self.queue.set_unreported(events);
         }
     }
 

@@ -5,7 +5,7 @@ use uilog_channel::phase::Phase;
 use uilog_event::event::Trace;
 use uilog_event::event::new_session;
 use uilog_event::rusage;
-use uilog_event::rusage::Used;
+use uilog_event::rusage::ResourceUsage;
 use uilog_event::spans::Activity;
 use uilog_event::spans::ParentContext;
 use uilog_event::trace::Context;
@@ -32,7 +32,7 @@ impl Host {
         // What hg has used before its first command, it has used for that.
         let used = match self.has_begun {
             true => rusage::used(),
-            false => Used::NOTHING,
+            false => ResourceUsage::NOTHING,
         };
         self.has_begun = true;
         self.spans.begin_command(root, used);
@@ -59,7 +59,7 @@ impl Host {
             .flatten();
         // What hg has used before its first command, it has used for that.
         let used = match is_first {
-            true => Used::NOTHING,
+            true => ResourceUsage::NOTHING,
             false => rusage::used(),
         };
         let around = self.surroundings(owns_environment);
@@ -76,7 +76,8 @@ impl Host {
     ) -> Trace {
         let around = self.surroundings(owns_environment);
         let trace = self.new_trace(around, false);
-        self.spans.begin(kind, trace, Used::NOTHING, around);
+        self.spans
+            .begin(kind, trace, ResourceUsage::NOTHING, around);
         trace
     }
 

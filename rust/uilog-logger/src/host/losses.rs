@@ -46,8 +46,8 @@ impl Host {
 
     /// Stores unreported losses for others, in case this process is killed.
     pub(super) fn show_untold(&mut self) {
-        let untold = self.counters.lost.saturating_sub(self.journaled);
-        self.dispatcher.set_untold(untold);
+        let unreported = self.counters.lost.saturating_sub(self.journaled);
+        self.dispatcher.set_unreported(unreported);
     }
 
     /// Counts and reports lost events, some of which have been counted as

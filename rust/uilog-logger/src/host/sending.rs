@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use uilog_channel::commandlost;
+use uilog_channel::frames::CommandStage;
 use uilog_channel::frames::JobParts;
-use uilog_channel::frames::Moment;
 use uilog_channel::frames::Script;
 use uilog_channel::frames::Task;
 use uilog_channel::journal::Failure;
@@ -230,8 +230,8 @@ impl Host {
         let is_end = *event.name == *b"commandfinish"
             || *event.name == *commandlost::NAME;
         let moment = match self.spans.noted().filter(|_| is_end) {
-            Some(id) => Moment::Ends { id },
-            None => Moment::Within,
+            Some(id) => CommandStage::Ends { id },
+            None => CommandStage::Within,
         };
         self.send(event, sinks.items(), settings, moment)
     }
@@ -248,7 +248,7 @@ impl Host {
         sinks: &StructuredSinks,
         settings: &Settings,
     ) -> Result<(), Loss> {
-        let moment = Moment::Begins {
+        let moment = CommandStage::Begins {
             id: self.noted,
             began: clock::monotonic_micros(),
             // An event is recorded at once.
@@ -262,7 +262,7 @@ impl Host {
         event: &Event<'_>,
         items: &[(Vec<u8>, Vec<u8>)],
         settings: &Settings,
-        moment: Moment,
+        moment: CommandStage,
     ) -> Result<(), Loss> {
         let hg_version = self.hg_version.as_deref();
         let trace_state = event.trace.and_then(|it| self.facts.state_of(it));

@@ -33,7 +33,7 @@ use uilog_channel::bound::Bound;
 use uilog_channel::bound::SEND_FLAGS;
 use uilog_channel::bound::leave_some_for_hg;
 use uilog_channel::frames::JobParts;
-use uilog_channel::frames::Sent;
+use uilog_channel::frames::LatestFrames;
 use uilog_channel::queue;
 use uilog_channel::queue::Origin;
 use uilog_channel::queue::Writer;
@@ -64,7 +64,7 @@ pub(super) struct Open {
     address: UnixAddr,
     /// Open so that paths can be short.
     _dir: Option<Bound<OwnDir>>,
-    sent: Sent,
+    sent: LatestFrames,
     pub(super) settings: Settings,
     /// An agent has learned this process's namespaces.
     has_shown: bool,
@@ -211,7 +211,7 @@ impl Open {
             place,
             address,
             _dir: is_long.then(|| Bound::new(dir)),
-            sent: Sent::default(),
+            sent: LatestFrames::default(),
             settings: *settings,
             has_shown: false,
         })
@@ -273,14 +273,16 @@ impl Open {
             sent = self.ring_with_evidence();
             self.has_shown = sent.is_ok();
         }
-        let is_to_try = |it: &Errno| {
-            !matches!(it, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EAGAIN)
+        // EPIPE: one that is ending, and does not listen any more.
+        let is_none = |it: &Errno| {
+            matches!(it, Errno::ECONNREFUSED | Errno::ENOENT | Errno::EPIPE)
         };
+        let is_to_try = |it: &Errno| !is_none(it) && *it != Errno::EAGAIN;
         if sent.as_ref().is_err_and(is_to_try) {
             sent = self.ring_with(&[]);
         }
         match sent {
-            Err(Errno::ECONNREFUSED | Errno::ENOENT | Errno::ENOTDIR) => false,
+            Err(error) if is_none(&error) || error == Errno::ENOTDIR => false,
             // A full socket wakes the agent, which then scans all queues. Other
             // errors do not mean that another agent would do better.
             _ => true,

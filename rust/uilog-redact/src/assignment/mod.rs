@@ -29,8 +29,8 @@ use self::place::extent;
 use self::secrecy::is_secret;
 use crate::extent::Extent;
 use crate::extent::Extents;
-use crate::extent::Mark;
-use crate::found::Found;
+use crate::extent::QuoteMark;
+use crate::finding::Finding;
 use crate::name;
 use crate::rule::Rule;
 use crate::steps;
@@ -38,7 +38,7 @@ use crate::value::Scope;
 use crate::words::blanks;
 
 /// Finds the values of names that suggest a secret.
-pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Finding>) {
     let mut extents = Extents::new(text);
     let mut done = 0;
     steps::add(text.len());
@@ -66,16 +66,16 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
                 && let Some(next) = concatenated(text, done)
             {
                 done = next.end;
-                found.push(Found::new(next, Rule::SECRET));
+                found.push(Finding::new(next, Rule::SECRET));
             }
-            found.push(Found::new(extent.range, Rule::SECRET));
+            found.push(Finding::new(extent.range, Rule::SECRET));
         }
     }
 }
 
 /// The text that is added to the one whose quote ends here: `'a' + 'b'`.
 fn concatenated(text: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
-    let (mark, len) = Mark::at(text, end)?;
+    let (mark, len) = QuoteMark::at(text, end)?;
     let mut at = end + len;
     at += blanks(&text[at..], MAX_SPACES);
     if !matches!(text.get(at), Some(b'+' | b'.')) {
@@ -83,7 +83,7 @@ fn concatenated(text: &[u8], end: usize) -> Option<std::ops::Range<usize>> {
     }
     at += 1;
     at += blanks(&text[at..], MAX_SPACES);
-    let (next, len) = Mark::at(text, at)?;
+    let (next, len) = QuoteMark::at(text, at)?;
     if next != mark {
         return None;
     }

@@ -14,14 +14,14 @@ use super::line::is_source;
 use crate::field::field_value;
 use crate::field::field_value_before;
 use crate::field::is_field_name;
-use crate::name::Occurrence;
-use crate::name::SecretKind;
+use crate::name::SecretWordMatch;
 use crate::notation::anchor_len;
 use crate::notation::block_len;
 use crate::notation::dump_len;
 use crate::notation::type_len;
 use crate::notation::wrapper_len;
 use crate::rule::marker_at;
+use crate::secret_words::SecretKind;
 use crate::steps;
 use crate::value::looks_random;
 use crate::words::blanks;
@@ -71,7 +71,10 @@ pub(super) struct Name<'t> {
 }
 
 /// The name that contains a secret word, if something is assigned to it.
-pub(super) fn read_name(text: &[u8], word: Occurrence) -> Option<Name<'_>> {
+pub(super) fn read_name(
+    text: &[u8],
+    word: SecretWordMatch,
+) -> Option<Name<'_>> {
     let before = text[..word.start]
         .iter()
         .rev()

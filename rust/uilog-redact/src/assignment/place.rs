@@ -13,8 +13,8 @@ use super::named::Form;
 use super::named::Name;
 use crate::extent::Extent;
 use crate::extent::Extents;
-use crate::extent::Mark;
-use crate::name::SecretKind;
+use crate::extent::QuoteMark;
+use crate::secret_words::SecretKind;
 use crate::steps;
 use crate::value::Scope;
 
@@ -30,7 +30,7 @@ pub(super) fn extent(
         && name.form == Form::Tight
         && matches!(&text[..name.start], b"" | b"--" | b"-");
     if is_alone {
-        let quote = Mark::before(b"\"", 1);
+        let quote = QuoteMark::before(b"\"", 1);
         let range = start..text.len();
         return Extent {
             word: range.clone(),
@@ -51,7 +51,7 @@ pub(super) fn extent(
         return Extent {
             range: start..end,
             word: start..end,
-            quote: Mark::before(b"\"", 1),
+            quote: QuoteMark::before(b"\"", 1),
         };
     }
     // The quote around an assignment is that before its name or its dashes.
@@ -64,13 +64,13 @@ pub(super) fn extent(
             .take(2)
             .take_while(|byte| **byte == b'-')
             .count();
-        Mark::before(text, name.start - dashes)
+        QuoteMark::before(text, name.start - dashes)
     };
     if let Some(range) = in_backticks(text, name) {
         return Extent {
             word: range.clone(),
             range,
-            quote: Mark::before(b"\"", 1),
+            quote: QuoteMark::before(b"\"", 1),
         };
     }
     let mut extent = extents.value(start, around, name.is_quoted);

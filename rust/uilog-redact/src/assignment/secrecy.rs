@@ -13,10 +13,10 @@ use super::named::is_between_fields;
 use super::named::is_compound;
 use super::named::is_name;
 use super::place::is_setting;
+use crate::example_value;
 use crate::extent::Extent;
 use crate::name;
-use crate::name::SecretKind;
-use crate::stand_in;
+use crate::secret_words::SecretKind;
 use crate::value::Scope;
 use crate::value::is_code;
 use crate::value::is_literal_placeholder;
@@ -25,10 +25,10 @@ use crate::value::is_placeholder;
 use crate::value::is_speech;
 use crate::value::is_statement;
 use crate::value::is_uuid;
-use crate::value::looks_chosen;
 use crate::value::looks_like_key;
+use crate::value::looks_like_password;
 use crate::value::looks_like_short_key;
-use crate::value::looks_made;
+use crate::value::looks_machine_made;
 use crate::value::looks_random;
 
 /// Whether a value is secret, after all that is known of its name.
@@ -41,7 +41,7 @@ pub(super) fn is_secret(
     let value = &text[extent.range.clone()];
     let is_quoted = extent.quote.is_some();
     let is_named = is_named_so(value);
-    if is_stand_in(text, name, extent, scope)
+    if is_placeholder_in_text(text, name, extent, scope)
         || (is_named && !value.iter().any(u8::is_ascii_lowercase))
     {
         return false;
@@ -55,14 +55,14 @@ pub(super) fn is_secret(
         && name.bytes.len() < 6;
     let is_password = name.kind == SecretKind::Password;
     let looks_secret = || match name.kind {
-        SecretKind::Password => looks_chosen(value),
+        SecretKind::Password => looks_like_password(value),
         SecretKind::Token => looks_random(value),
         SecretKind::Code => is_code_number(value) || looks_random(value),
         SecretKind::Key => looks_like_key(name.bytes, value),
-        SecretKind::Doubtful => looks_made(value),
+        SecretKind::Doubtful => looks_machine_made(value),
     };
     if name.form == Form::Said {
-        return looks_made(value)
+        return looks_machine_made(value)
             || (is_quoted
                 && name.kind == SecretKind::Token
                 && is_compound(name.bytes)
@@ -105,7 +105,7 @@ pub(super) fn is_secret(
         }
         Form::Loose if is_password && is_quoted => !is_named,
         Form::Loose if is_password => {
-            looks_chosen(value)
+            looks_like_password(value)
                 || is_between_fields(text, name.start, extent.range.clone())
                 || (!is_source(text, name.start)
                     && (is_setting(text, name)
@@ -122,21 +122,22 @@ pub(super) fn is_secret(
                 && !is_named
                 && ((is_password
                     && (!value.contains(&b' ') || name.form == Form::Field))
-                    || (name.form == Form::Field && looks_chosen(value))
+                    || (name.form == Form::Field && looks_like_password(value))
                     || looks_secret())
         }
         Form::Tuple => {
             is_second(text, name, extent)
                 || (!name.is_quoted
                     && is_quoted
-                    && looks_chosen(value)
+                    && looks_like_password(value)
                     && !is_named)
                 || is_set(text, name, value)
                 || looks_random(value)
         }
         Form::Compared => {
             is_quoted
-                && (looks_random(value) || (is_password && looks_chosen(value)))
+                && (looks_random(value)
+                    || (is_password && looks_like_password(value)))
         }
         // `--credentials USER:PASSWORD`
         Form::Option if value.contains(&b':') && is_pair(name.bytes) => true,
@@ -148,17 +149,17 @@ pub(super) fn is_secret(
         | Form::Element => {
             looks_secret()
                 || (name.form == Form::Option
-                    && looks_chosen(value)
+                    && looks_like_password(value)
                     && !value.contains(&b':'))
                 || (name.form == Form::Tight
                     && is_compound_or_bare(name.bytes)
-                    && looks_chosen(value)
+                    && looks_like_password(value)
                     && !is_pair(name.bytes)
                     && !is_source(text, name.start)
                     && !is_named)
                 || (is_quoted
                     && is_compound_or_bare(name.bytes)
-                    && (looks_chosen(value)
+                    && (looks_like_password(value)
                         || is_secret_key(name.bytes) && !value.contains(&b' '))
                     && !is_named)
         }
@@ -182,16 +183,16 @@ fn is_passed(name: &Name<'_>, value: &[u8]) -> bool {
             false
         }
         SecretKind::Password => {
-            (is_setter || looks_chosen(value)) && !is_name()
+            (is_setter || looks_like_password(value)) && !is_name()
         }
         SecretKind::Token => looks_random(value) && !is_name(),
         SecretKind::Code => is_setter && is_code_number(value),
-        SecretKind::Key | SecretKind::Doubtful => looks_made(value),
+        SecretKind::Key | SecretKind::Doubtful => looks_machine_made(value),
     }
 }
 
 /// Whether this is only a placeholder: a variable, a path, code.
-fn is_stand_in(
+fn is_placeholder_in_text(
     text: &[u8],
     name: &Name<'_>,
     extent: &Extent,
@@ -217,9 +218,9 @@ fn is_stand_in(
             && (name.form == Form::Tight
                 || text.get(extent.word.end) != Some(&b';'))
             && is_placeholder(word))
-        || (!is_single && stand_in::is_stand_in(value))
-        || stand_in::is_validation(value)
-        || stand_in::is_version(value)
+        || (!is_single && example_value::is_example(value))
+        || example_value::is_validation(value)
+        || example_value::is_version(value)
         || (is_path(value) || is_path(word))
         || (scope == Scope::Text && is_code(value, extent.quote.is_some()))
         || (extent.quote.is_none()
@@ -275,7 +276,7 @@ fn is_second(text: &[u8], name: &Name<'_>, extent: &Extent) -> bool {
             .take(MAX_GAP_BYTES)
             .any(|b| *b == b'(')
         && !is_named_so(value)
-        && looks_chosen(value)
+        && looks_like_password(value)
         && !value.iter().all(is_name)
 }
 

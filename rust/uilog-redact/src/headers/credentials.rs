@@ -9,10 +9,10 @@ use super::names::is_authorization;
 use super::place::Form;
 use super::place::spaces;
 use super::place::word_len;
-use crate::stand_in::is_stand_in;
+use crate::example_value::is_example;
 use crate::value::Scope;
 use crate::value::is_placeholder;
-use crate::value::looks_chosen;
+use crate::value::looks_like_password;
 use crate::value::looks_random;
 
 /// Schemes that may be followed by what looks like a word.
@@ -130,7 +130,8 @@ pub(super) fn secrets(
         Form::Entry if is_authorization => token.len() > 5,
         Form::Entry if is_certain => token.len() > 3,
         Form::Inline if is_authorization => {
-            looks_chosen(token) && !token.contains(&b'/') || looks_random(token)
+            looks_like_password(token) && !token.contains(&b'/')
+                || looks_random(token)
         }
         Form::Inline if is_certain => token.len() > 5 && !is_word(token),
         Form::Entry | Form::Inline => looks_random(token),
@@ -177,7 +178,8 @@ fn credentials(
                 return Some(rest.start..rest.start + end);
             }
             let is_secret = if is_known {
-                !is_speech(token) && (token.len() > 5 || looks_chosen(token))
+                !is_speech(token)
+                    && (token.len() > 5 || looks_like_password(token))
             } else {
                 looks_random(token) && !token.contains(&b'/')
                     || looks_random(token) && token.len() > 24
@@ -228,7 +230,7 @@ fn is_scheme(word: &[u8]) -> bool {
 /// Whether this is a placeholder.
 fn is_nothing(value: &[u8]) -> bool {
     is_placeholder(value, Scope::Text)
-        || is_stand_in(value)
+        || is_example(value)
         || (value.starts_with(b"$")
             && value[1..].iter().all(|byte| {
                 byte.is_ascii_alphanumeric() || b"_{}".contains(byte)

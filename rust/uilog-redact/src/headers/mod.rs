@@ -26,14 +26,14 @@ use self::names::name_start;
 use self::place::Extent;
 use self::place::Form;
 use self::place::value;
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::rule::Rule;
 use crate::steps;
 use crate::value::Scope;
 use crate::value::looks_random;
 
 /// Values of headers in a text.
-pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
+pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Finding>) {
     let mut done = 0;
     let mut last = 0;
     // Up to where parameters have been looked for already.
@@ -76,7 +76,7 @@ pub(crate) fn find(text: &[u8], scope: Scope, found: &mut Vec<Found>) {
         for part in secrets(&name, &text[value.clone()], form) {
             let part = value.start + part.start..value.start + part.end;
             done = part.end;
-            found.push(Found::new(part, Rule::AUTHORIZATION));
+            found.push(Finding::new(part, Rule::AUTHORIZATION));
         }
     }
 }

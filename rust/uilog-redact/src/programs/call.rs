@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::found::Found;
+use crate::argument::Arg;
+use crate::finding::Finding;
 use crate::headers;
-use crate::name::is_telling;
+use crate::name::is_secret_name;
 use crate::programs::position::WRAPPERS;
 use crate::programs::position::is_assignment;
 use crate::programs::position::is_inner_path;
@@ -24,7 +25,6 @@ use crate::programs::table::table;
 use crate::programs::value::is_harmless;
 use crate::programs::value::secret_part;
 use crate::rule::Rule;
-use crate::shell::Arg;
 use crate::shell::Command;
 use crate::url::is_token;
 
@@ -135,7 +135,7 @@ impl<'c> Call<'c> {
                 !arg.bytes.starts_with(b"-")
                     && !arg.bytes.contains(&b'=')
                     && !arg.bytes.contains(&b' ')
-                    && is_telling(
+                    && is_secret_name(
                         arg.bytes
                             .rsplit(|byte| *byte == b'/')
                             .next()
@@ -190,7 +190,7 @@ impl<'c> Call<'c> {
         start: usize,
         value: Value,
         rule: Rule,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         let bytes = &arg.bytes[start..];
         let Some(part) = secret_part(bytes, value) else {
@@ -234,10 +234,10 @@ pub(super) fn push(
     start: usize,
     part: Range<usize>,
     rule: Rule,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Finding>,
 ) {
     let range = arg.in_text(&(start + part.start..start + part.end));
-    found.push(Found::new(range, rule));
+    found.push(Finding::new(range, rule));
 }
 
 fn is_cluster(bytes: &[u8]) -> bool {

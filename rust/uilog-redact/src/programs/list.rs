@@ -12,9 +12,9 @@ use memchr::memchr;
 use memchr::memchr2;
 use memchr::memmem;
 
+use crate::argument::Arg;
 use crate::programs::table::table;
 use crate::rule::marker_at;
-use crate::shell::Arg;
 use crate::shell::Command;
 use crate::steps;
 use crate::words::Word;

@@ -5,8 +5,8 @@
 
 use memchr::memmem;
 
+use crate::argument::Arg;
 use crate::programs::table::table;
-use crate::shell::Arg;
 
 /// Programs whose arguments may be another program with its own.
 pub(super) const RUNNERS: [&[u8]; 17] = [

@@ -2,8 +2,8 @@
 //!
 //! Knows the positions of secrets. Must not know what a secret looks like.
 
-use crate::found::Found;
-use crate::name::is_telling;
+use crate::finding::Finding;
+use crate::name::is_secret_name;
 use crate::programs::call::Call;
 use crate::programs::option::is_secret_option;
 use crate::programs::position::program_name;
@@ -40,7 +40,7 @@ impl Run<'_> {
     pub(super) fn tool_option(
         &self,
         call: &Call<'_>,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> usize {
         let bytes = &call.args[0].bytes;
         let value = bytes.splitn(2, |byte| *byte == b'=').nth(1);
@@ -65,7 +65,7 @@ impl Run<'_> {
         &mut self,
         call: &Call<'_>,
         at: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> Option<usize> {
         let arg = &call.args[at];
         let bytes = &arg.bytes[..];
@@ -167,7 +167,7 @@ impl Run<'_> {
         &self,
         call: &Call<'_>,
         at: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> Option<usize> {
         let arg = &call.args[at];
         for (place, value) in self.places() {
@@ -198,7 +198,7 @@ impl Run<'_> {
         &self,
         call: &Call<'_>,
         at: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> Option<usize> {
         let arg = &call.args[at];
         let bytes = &arg.bytes[..];
@@ -259,7 +259,7 @@ impl Run<'_> {
         call: &Call<'_>,
         at: usize,
         value: Value,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> usize {
         let Some(next) = call.args.get(at + 1) else {
             return 1;
@@ -279,7 +279,7 @@ impl Run<'_> {
     }
 
     /// Examines the arguments that are not options.
-    pub(super) fn end(self, call: &Call<'_>, found: &mut Vec<Found>) {
+    pub(super) fn end(self, call: &Call<'_>, found: &mut Vec<Finding>) {
         for program in &self.programs {
             self.find_positional(program, call, found);
         }
@@ -289,7 +289,7 @@ impl Run<'_> {
         &self,
         program: &Program,
         call: &Call<'_>,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         if !self.begins {
             return;
@@ -314,7 +314,7 @@ impl Run<'_> {
             {
                 let arg = &call.args[*at];
                 let start = value_start(&arg.bytes);
-                let rule = if is_telling(&arg.bytes[..start]) {
+                let rule = if is_secret_name(&arg.bytes[..start]) {
                     Rule::SECRET
                 } else {
                     Rule::OPTION_VALUE
@@ -329,7 +329,7 @@ impl Run<'_> {
         &self,
         call: &Call<'_>,
         value: Value,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         for two in self.positional.windows(2) {
             let name = &call.args[two[0]].bytes;
@@ -339,7 +339,7 @@ impl Run<'_> {
                 || name.contains(&b' ')
                 || is_verb(name)
                 || is_source_file(name)
-                || !is_telling(
+                || !is_secret_name(
                     name.rsplit(|byte| *byte == b'/').next().unwrap_or(name),
                 )
             {
@@ -358,7 +358,7 @@ impl Run<'_> {
 
 /// The rule for the value of an option.
 fn rule_of(option: &[u8]) -> Rule {
-    if option.starts_with(b"--") && is_telling(option) {
+    if option.starts_with(b"--") && is_secret_name(option) {
         Rule::SECRET
     } else {
         Rule::OPTION_VALUE

@@ -7,8 +7,8 @@ use memchr::memmem;
 
 use crate::commands as hg;
 use crate::commands::Role;
-use crate::found::Found;
-use crate::name::is_telling;
+use crate::finding::Finding;
+use crate::name::is_secret_name;
 use crate::programs::call::Call;
 use crate::programs::call::push;
 use crate::programs::option::is_account;
@@ -28,7 +28,7 @@ use crate::value::Scope;
 const HG: [&[u8]; 3] = [b"hg", b"rhg", b"chg"];
 
 impl<'c> Call<'c> {
-    pub(super) fn find(&self, found: &mut Vec<Found>) {
+    pub(super) fn find(&self, found: &mut Vec<Finding>) {
         self.find_printed(found);
         self.find_with_spaces(found);
         let mut at = 0;
@@ -90,7 +90,7 @@ impl<'c> Call<'c> {
     /// Finds passwords with spaces in quoted arguments, which end where the
     /// argument does: `-F 'password=two words'`, `'https://bob:two
     /// words@host'`.
-    fn find_with_spaces(&self, found: &mut Vec<Found>) {
+    fn find_with_spaces(&self, found: &mut Vec<Finding>) {
         let mut is_option = false;
         for arg in self.args {
             let bytes = &arg.bytes[..];
@@ -117,7 +117,7 @@ impl<'c> Call<'c> {
             for (at, byte) in bytes[..space].iter().enumerate() {
                 if *byte == b'=' {
                     let name = &bytes[start.min(at)..at];
-                    if is_telling(name)
+                    if is_secret_name(name)
                         && !name.eq_ignore_ascii_case(b"authorization")
                         && !bytes[at..].contains(&b'&')
                     {
@@ -135,7 +135,7 @@ impl<'c> Call<'c> {
 
     /// Finds the value of `%s` after a name that suggests a secret: `printf
     /// 'PASSWORD=%s' X`.
-    fn find_printed(&self, found: &mut Vec<Found>) {
+    fn find_printed(&self, found: &mut Vec<Finding>) {
         for two in self.args.windows(2) {
             let Some(percent) = memmem::find(&two[0].bytes, b"%s") else {
                 continue;
@@ -145,7 +145,7 @@ impl<'c> Call<'c> {
                 .strip_suffix(b"=")
                 .or_else(|| before.strip_suffix(b": "));
             if let Some(name) = name
-                && is_telling(
+                && is_secret_name(
                     name.rsplit(|byte| !byte.is_ascii_graphic())
                         .next()
                         .unwrap_or(name),
@@ -157,7 +157,7 @@ impl<'c> Call<'c> {
     }
 
     /// Finds secrets in hg's own arguments, in a list.
-    fn find_in_hg(&self, start: usize, found: &mut Vec<Found>) {
+    fn find_in_hg(&self, start: usize, found: &mut Vec<Finding>) {
         let args = &self.args[start..];
         let words: Vec<_> = args.iter().map(|arg| &arg.bytes).collect();
         for part in hg::parse(&words).parts {
@@ -201,7 +201,7 @@ impl<'c> Call<'c> {
         &self,
         at: usize,
         start: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> usize {
         let bytes = &self.args[at].bytes;
         let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
@@ -216,7 +216,7 @@ impl<'c> Call<'c> {
         let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b':'));
         let name = &bytes[dashes..equals.unwrap_or(bytes.len())];
         let is_secret = is_secret_option(name)
-            || (dashes == 1 && name.len() > 4 && is_telling(name));
+            || (dashes == 1 && name.len() > 4 && is_secret_name(name));
         let is_secret = is_secret && !name.ends_with(b"-fd");
         let is_account = is_account(name);
         let is_windows = bytes[0] == b'/';
@@ -246,14 +246,14 @@ impl<'c> Call<'c> {
             Value::Chosen
         } else if is_account && self.is_pair(at, equals) {
             Value::After(b':')
-        } else if dashes == 2 && name != b"secret" && is_telling(name) {
+        } else if dashes == 2 && name != b"secret" && is_secret_name(name) {
             Value::Chosen
         } else if is_account {
             Value::After(b':')
         } else {
             return 0;
         };
-        let rule = if is_telling(name) {
+        let rule = if is_secret_name(name) {
             Rule::SECRET
         } else {
             Rule::OPTION_VALUE

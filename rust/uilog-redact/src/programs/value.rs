@@ -4,15 +4,15 @@
 
 use std::ops::Range;
 
+use crate::argument::Arg;
+use crate::example_value::is_example;
 use crate::programs::table::Value;
 use crate::rule::marker_at;
-use crate::shell::Arg;
-use crate::stand_in::is_stand_in;
 use crate::url::is_token;
 use crate::value::Scope;
 use crate::value::is_placeholder;
 use crate::value::is_uuid;
-use crate::value::looks_chosen;
+use crate::value::looks_like_password;
 use crate::value::looks_random;
 
 /// The part of an argument that is the secret.
@@ -105,7 +105,7 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
     if is_placeholder(secret, scope)
         || is_placeholder(secret, Scope::Text) && !secret.starts_with(b"$")
         || is_substituted(secret, arg)
-        || is_stand_in(secret)
+        || is_example(secret)
         || secret.iter().all(u8::is_ascii_punctuation)
     {
         return true;
@@ -117,7 +117,7 @@ pub(super) fn is_harmless(secret: &[u8], arg: &Arg, value: Value) -> bool {
         Value::Whole | Value::Two => is_file(secret),
         Value::Chosen => {
             is_file(secret)
-                || !(looks_chosen(secret) || looks_random(secret))
+                || !(looks_like_password(secret) || looks_random(secret))
                 || secret.contains(&b'.') && !looks_random(secret)
                 || secret.contains(&b':')
         }

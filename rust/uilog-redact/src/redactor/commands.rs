@@ -8,7 +8,7 @@ use super::results::place;
 use super::results::unchanged;
 use crate::commands;
 use crate::commands::Parsed;
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::redacted::Redacted;
 use crate::rule::Rule;
 use crate::words::Line;
@@ -17,7 +17,7 @@ use crate::words::split;
 
 /// Drops findings that begin or end within a quoted argument: each such
 /// argument is searched separately, without its quotes.
-pub(super) fn keep_words(words: &[Word], found: &mut Vec<Found>) {
+pub(super) fn drop_partial_words(words: &[Word], found: &mut Vec<Finding>) {
     let ends_in_quotes = |at: usize, is_start: bool| {
         let next = words.partition_point(|word| word.range.end <= at);
         words.get(next).is_some_and(|word| {

@@ -9,8 +9,8 @@ use super::Redactor;
 use super::View;
 use super::commands::arguments_end;
 use super::commands::arguments_start;
+use super::commands::drop_partial_words;
 use super::commands::ends_as_name;
-use super::commands::keep_words;
 use crate::account;
 use crate::assignment;
 use crate::calls;
@@ -18,10 +18,10 @@ use crate::commands;
 use crate::commands::Role;
 use crate::config_item;
 use crate::decode;
-use crate::found::Found;
+use crate::finding::Finding;
 use crate::headers;
 use crate::patterns;
-use crate::patterns::Wanted;
+use crate::patterns::ActiveFinders;
 use crate::pem;
 use crate::programs;
 use crate::rule::Rule;
@@ -45,7 +45,12 @@ const MAX_DEPTH: usize = 3;
 
 impl Redactor {
     /// Runs all finders, in any order.
-    pub(super) fn look(&self, text: &[u8], view: View, found: &mut Vec<Found>) {
+    pub(super) fn run_finders(
+        &self,
+        text: &[u8],
+        view: View,
+        found: &mut Vec<Finding>,
+    ) {
         match view {
             View::Text => {
                 self.find(text, Scope::Text, 0, found);
@@ -63,7 +68,7 @@ impl Redactor {
                 let (words, _) = split(&text[..end], 0, Line::Arguments);
                 let is_plain = if is_command {
                     let is_plain = self.find(text, Scope::Text, 0, found);
-                    keep_words(&words, found);
+                    drop_partial_words(&words, found);
                     is_plain
                 } else {
                     is_plain(text)
@@ -96,7 +101,7 @@ impl Redactor {
         &self,
         words: &[Word],
         depth: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         self.find_in_options(words, found);
         for word in words {
@@ -104,7 +109,12 @@ impl Redactor {
         }
     }
 
-    fn find_in_word(&self, word: &Word, depth: usize, found: &mut Vec<Found>) {
+    fn find_in_word(
+        &self,
+        word: &Word,
+        depth: usize,
+        found: &mut Vec<Finding>,
+    ) {
         let mut inner = Vec::new();
         self.find(&word.bytes, Scope::Word, depth, &mut inner);
         found.extend(inner.into_iter().map(|inner| {
@@ -114,7 +124,7 @@ impl Redactor {
     }
 
     /// Finds what follows a command's options.
-    fn find_in_options(&self, words: &[Word], found: &mut Vec<Found>) {
+    fn find_in_options(&self, words: &[Word], found: &mut Vec<Finding>) {
         let bytes: Vec<_> = words.iter().map(|word| &word.bytes).collect();
         for part in commands::parse(&bytes).parts {
             let word = &words[part.word];
@@ -125,13 +135,13 @@ impl Redactor {
             }
             match (part.role, &self.user) {
                 (Role::Message, _) => {
-                    found.push(Found::new(range, Rule::MESSAGE));
+                    found.push(Finding::new(range, Rule::MESSAGE));
                 }
                 (Role::Secret, _) => {
-                    found.push(Found::new(range, Rule::OPTION_VALUE));
+                    found.push(Finding::new(range, Rule::OPTION_VALUE));
                 }
                 (Role::User, Some(key)) => {
-                    found.push(Found::user(range, hash_user(key, name)));
+                    found.push(Finding::user(range, hash_user(key, name)));
                 }
                 (Role::User, None) => {}
             }
@@ -145,7 +155,7 @@ impl Redactor {
         text: &[u8],
         scope: Scope,
         depth: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> bool {
         let is_plain = self.find_as_it_is(text, scope, depth, found);
         if depth == 0 {
@@ -159,7 +169,7 @@ impl Redactor {
         text: &[u8],
         scope: Scope,
         level: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) {
         if level == MAX_LEVELS {
             return;
@@ -181,12 +191,12 @@ impl Redactor {
         text: &[u8],
         scope: Scope,
         depth: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<Finding>,
     ) -> bool {
         self.config_items.find(text, scope, found);
         let before = found.len();
         let wanted = patterns::wanted(text, found);
-        let is_plain = wanted == Wanted::default()
+        let is_plain = wanted == ActiveFinders::default()
             && found.len() == before
             && !has_sign(text);
         if wanted.userinfo {
@@ -231,7 +241,12 @@ impl Redactor {
     }
 
     /// Finds hg's commands in what a shell runs.
-    fn find_commands(&self, text: &[u8], depth: usize, found: &mut Vec<Found>) {
+    fn find_commands(
+        &self,
+        text: &[u8],
+        depth: usize,
+        found: &mut Vec<Finding>,
+    ) {
         let mut at = 0;
         steps::add(text.len());
         for last in memchr2_iter(b'g', b'G', text) {
@@ -256,7 +271,7 @@ impl Redactor {
 fn is_plain(text: &[u8]) -> bool {
     let mut tokens = Vec::new();
     let wanted = patterns::wanted(text, &mut tokens);
-    wanted == Wanted::default() && tokens.is_empty() && !has_sign(text)
+    wanted == ActiveFinders::default() && tokens.is_empty() && !has_sign(text)
 }
 
 /// Whether there is a byte that triggers finders without words: those of items,

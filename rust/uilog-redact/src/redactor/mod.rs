@@ -23,10 +23,9 @@ use self::results::unchanged;
 use self::results::whole;
 use crate::config_item::ConfigItems;
 use crate::edits::Edits;
-use crate::found::tidied;
+use crate::finding::tidied;
 use crate::headers;
 use crate::name;
-use crate::name::SecretKind;
 use crate::policy::ArgvPolicy;
 use crate::policy::Policy;
 use crate::policy::UserPolicy;
@@ -34,6 +33,7 @@ use crate::redacted::Redacted;
 use crate::rule::Rule;
 use crate::rule::marker_at;
 use crate::rule::user_marker;
+use crate::secret_words::SecretKind;
 use crate::structure::Secrets;
 use crate::structure::Structure;
 use crate::user::Key;
@@ -120,11 +120,11 @@ impl Redactor {
         key: &[u8],
         value: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
-        let is_telling = name::is_telling(key)
+        let is_secret_name = name::is_secret_name(key)
             || headers::is_secret_option(key)
             || (name::kind(key) == Some(SecretKind::Key)
                 && looks_like_key(key, value));
-        if is_telling
+        if is_secret_name
             && !value.is_empty()
             && marker_at(value) != Some(value.len())
         {
@@ -243,7 +243,7 @@ impl Redactor {
         let mut current = Cow::Borrowed(text);
         for _ in 0..MAX_PASSES {
             let mut found = Vec::new();
-            self.look(&current, view, &mut found);
+            self.run_finders(&current, view, &mut found);
             let found = tidied(found, &current);
             if found.is_empty() {
                 return Redacted {

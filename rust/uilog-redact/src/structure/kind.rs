@@ -192,7 +192,7 @@ pub(super) fn of_argument(command: Option<&str>, place: usize) -> OptionKind {
 }
 
 /// What stays of a value.
-pub(super) fn shown(
+pub(super) fn reduced(
     kind: OptionKind,
     value: &[u8],
     by: &Structure<'_>,

@@ -92,6 +92,6 @@ impl Structure<'_> {
     }
 
     fn value(&self, kind: OptionKind, value: &[u8]) -> Vec<u8> {
-        kind::shown(kind, value, self)
+        kind::reduced(kind, value, self)
     }
 }

@@ -22,14 +22,14 @@ pub(super) fn arguments<W: AsRef<[u8]>>(
         words,
         by,
         at: 0,
-        told: Vec::new(),
+        output: Vec::new(),
         options: TABLE.options_of(None),
         command: None,
         is_known: true,
     };
     reader.options_before_command();
     let Some(command) = words.get(reader.at).map(AsRef::as_ref) else {
-        return reader.told;
+        return reader.output;
     };
     reader.at += 1;
     // After an option that hg does not have, this may be its value.
@@ -41,25 +41,25 @@ pub(super) fn arguments<W: AsRef<[u8]>>(
     if let Some(known) = known {
         reader.command = Some(known.name);
         reader.options = TABLE.options_of(Some(known));
-        reader.tell(known.name.as_bytes());
+        reader.push(known.name.as_bytes());
     } else {
         let is_name = reader.is_known && by.is_name(command);
         reader.is_known = false;
         if is_name || kind::is_placeholder(command) {
-            reader.tell(command);
+            reader.push(command);
         } else {
-            reader.tell(&Placeholder::Command.marker());
+            reader.push(&Placeholder::Command.marker());
         }
     }
     reader.rest();
-    reader.told
+    reader.output
 }
 
 struct Reader<'r, W> {
     words: &'r [W],
     by: &'r Structure<'r>,
     at: usize,
-    told: Vec<Vec<u8>>,
+    output: Vec<Vec<u8>>,
     options: Options,
     command: Option<&'static str>,
     /// Whether it is known which word is what.
@@ -67,8 +67,8 @@ struct Reader<'r, W> {
 }
 
 impl<W: AsRef<[u8]>> Reader<'_, W> {
-    fn tell(&mut self, word: &[u8]) {
-        self.told.push(word.to_vec());
+    fn push(&mut self, word: &[u8]) {
+        self.output.push(word.to_vec());
     }
 
     fn options_before_command(&mut self) {
@@ -76,7 +76,7 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
             match word.as_ref() {
                 b"--" => {
                     self.at += 1;
-                    self.tell(b"--");
+                    self.push(b"--");
                     return;
                 }
                 word if is_option(word) => self.option(word),
@@ -94,7 +94,7 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
             if !has_ended && word == b"--" {
                 self.at += 1;
                 has_ended = true;
-                self.tell(b"--");
+                self.push(b"--");
             } else if !has_ended && is_option(word) {
                 self.option(word);
             } else {
@@ -105,8 +105,8 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
                     OptionKind::Value
                 };
                 arguments += 1;
-                let told = self.by.value(kind, word);
-                self.tell(&told);
+                let output = self.by.value(kind, word);
+                self.push(&output);
             }
         }
     }
@@ -137,19 +137,19 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
             return;
         }
         if let Some(option) = self.negated(name).filter(|_| self.is_known) {
-            let mut told = b"--".to_vec();
-            told.extend_from_slice(option.as_bytes());
-            self.flag(told, inline);
+            let mut output = b"--".to_vec();
+            output.extend_from_slice(option.as_bytes());
+            self.flag(output, inline);
             return;
         }
         self.is_known = false;
-        let mut told = b"--".to_vec();
+        let mut output = b"--".to_vec();
         if self.by.is_name(name) {
-            told.extend_from_slice(name);
+            output.extend_from_slice(name);
         } else {
-            told.extend_from_slice(&Placeholder::Option.marker());
+            output.extend_from_slice(&Placeholder::Option.marker());
         }
-        self.flag(told, inline);
+        self.flag(output, inline);
     }
 
     /// `--no-verbose` of `--verbose`, and `--commit` of `--no-commit`.
@@ -174,18 +174,18 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
     }
 
     /// Adds an option that has no value, or should have none.
-    fn flag(&mut self, mut told: Vec<u8>, inline: Option<&[u8]>) {
+    fn flag(&mut self, mut output: Vec<u8>, inline: Option<&[u8]>) {
         if inline.is_some() {
-            told.push(b'=');
-            told.extend_from_slice(&Placeholder::Value.marker());
+            output.push(b'=');
+            output.extend_from_slice(&Placeholder::Value.marker());
         }
-        self.told.push(told);
+        self.output.push(output);
     }
 
     fn known(&mut self, option: &Opt, inline: Option<&[u8]>) {
-        let mut told = [b"--", option.long.as_bytes()].concat();
+        let mut output = [b"--", option.long.as_bytes()].concat();
         if !option.takes_value {
-            self.flag(told, inline);
+            self.flag(output, inline);
             return;
         }
         let kind = kind::of_option(self.command, option.long);
@@ -198,10 +198,10 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
             }
         };
         if let Some(value) = value {
-            told.push(b'=');
-            told.extend_from_slice(&self.by.value(kind, value));
+            output.push(b'=');
+            output.extend_from_slice(&self.by.value(kind, value));
         }
-        self.told.push(told);
+        self.output.push(output);
     }
 
     /// Letters after one dash.
@@ -218,7 +218,7 @@ impl<W: AsRef<[u8]>> Reader<'_, W> {
                 }
                 _ => {
                     self.is_known = false;
-                    self.tell(&unknown_letters(&letters[at..]));
+                    self.push(&unknown_letters(&letters[at..]));
                     return;
                 }
             }

@@ -18,7 +18,7 @@ use super::Found;
 use crate::globals::Globals;
 use crate::otlp::sender::UNNOTED;
 use crate::spools;
-use crate::spools::Facts;
+use crate::spools::SpoolFacts;
 
 /// For how long something may wait in a spool without a word: a command that
 /// comes sends it.
@@ -40,7 +40,7 @@ impl Found<'_> {
             if facts.url.is_some() {
                 self.spooled(facts);
             } else {
-                self.left(facts);
+                self.unconfigured_spool(facts);
             }
         }
         let (groups, _) = failures::read(self.subject);
@@ -78,7 +78,7 @@ impl Found<'_> {
     }
 
     /// The spool of a sink that is configured.
-    fn spooled(&mut self, facts: &Facts) {
+    fn spooled(&mut self, facts: &SpoolFacts) {
         let item = format!("{}{}", sink_config::PREFIX, facts.sink);
         let full = format!("{}.{item}", sink_config::SECTION);
         for (holder, consequence) in facts.stuck() {
@@ -148,7 +148,7 @@ impl Found<'_> {
 
     /// A spool whose sink is not configured here: perhaps in another
     /// repository.
-    fn left(&mut self, facts: &Facts) {
+    fn unconfigured_spool(&mut self, facts: &SpoolFacts) {
         let mut told = losses(facts);
         if facts.pending > 0 {
             told.insert(0, format!("{} waiting", facts.pending));
@@ -171,13 +171,13 @@ impl Found<'_> {
 }
 
 /// Whether a problem in the journal with a sink's settings also exists here.
-fn is_known(group: &Group, facts: &Facts) -> bool {
+fn is_known(group: &Group, facts: &SpoolFacts) -> bool {
     let mut told = facts.warnings.iter().chain(&facts.unsendable);
     told.any(|it| group.detail.contains(it.as_str()))
 }
 
 /// The losses, in words.
-fn losses(facts: &Facts) -> Vec<String> {
+fn losses(facts: &SpoolFacts) -> Vec<String> {
     let reason = match facts.reasons.last() {
         Some(reason) => format!(": {reason}"),
         None => String::new(),

@@ -408,7 +408,7 @@ impl Found<'_> {
             .into_iter()
             .filter_map(|endpoint| {
                 let tells =
-                    settings.token_file.is_some() || tells_secret(endpoint);
+                    settings.token_file.is_some() || may_be_secret(endpoint);
                 remote_in_clear(&endpoint.url).filter(|_| tells)
             })
             .next();
@@ -424,7 +424,7 @@ impl Found<'_> {
 }
 
 /// Whether a header may be a secret.
-fn tells_secret(endpoint: &Endpoint) -> bool {
+fn may_be_secret(endpoint: &Endpoint) -> bool {
     const PARTS: [&str; 6] =
         ["auth", "token", "key", "secret", "cookie", "password"];
     let mut headers = endpoint.headers.iter();

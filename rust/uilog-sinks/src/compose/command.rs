@@ -18,12 +18,12 @@ use super::size::MAX_HOOK_JSON;
 use super::size::MAX_MESSAGE_JSON;
 use super::size::MAX_NAME_BYTES;
 use super::size::short;
+use crate::event_fields;
 use crate::record::Hook;
 use crate::record::Usage;
 use crate::record::is_failure;
 use crate::text::Texts;
 use crate::text::TruncatedText;
-use crate::told;
 
 /// The option of `commandfinish` and `commandlost` that has the command's full
 /// name.
@@ -31,29 +31,30 @@ pub(super) const CANONICAL_COMMAND: &str = "canonical_command";
 
 /// How a command has ended; nothing of other events.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ending {
+pub(super) struct CommandEnd {
     pub(super) exit_code: Option<i64>,
     pub(super) signal: Option<i64>,
 }
 
-impl Ending {
+impl CommandEnd {
     pub(super) fn of(event: &Event<'_>) -> Self {
         let is_lost = *event.name == *commandlost::NAME;
         if !is_lost && *event.name != *b"commandfinish" {
             return Self::default();
         }
         Self {
-            exit_code: told::integer(event, "return_code").filter(|_| !is_lost),
-            signal: told::integer(event, "signal"),
+            exit_code: event_fields::integer(event, "return_code")
+                .filter(|_| !is_lost),
+            signal: event_fields::integer(event, "signal"),
         }
     }
 }
 
 /// Whether the event is about a failed command.
-pub(super) fn tells_failure(record: &wire::RecordFrame<'_>) -> bool {
+pub(super) fn is_failed_command(record: &wire::RecordFrame<'_>) -> bool {
     let event = &record.event;
     let name = String::from_utf8_lossy(&event.name);
-    let Ending { exit_code, signal } = Ending::of(event);
+    let CommandEnd { exit_code, signal } = CommandEnd::of(event);
     // 1 has this meaning only for Mercurial's commands.
     let command =
         canonical_command(event).filter(|_| foreign_program(record).is_none());
@@ -67,7 +68,7 @@ pub(super) fn is_commands(name: &[u8]) -> bool {
 }
 
 pub(super) fn canonical_command<'e>(event: &'e Event<'_>) -> Option<&'e [u8]> {
-    match told::option(event, CANONICAL_COMMAND)? {
+    match event_fields::option(event, CANONICAL_COMMAND)? {
         Value::Bytes(name) | Value::Str(name) => Some(&name.0),
         _ => None,
     }
@@ -132,8 +133,9 @@ pub(super) fn usage(event: &Event<'_>) -> Option<Usage> {
         });
     }
     // The numbers of `uilog run`.
-    let seconds = |key| told::option(event, key).and_then(told::amount);
-    let peak = told::integer(event, "peak_memory_bytes")?;
+    let seconds =
+        |key| event_fields::option(event, key).and_then(event_fields::amount);
+    let peak = event_fields::integer(event, "peak_memory_bytes")?;
     Some(Usage {
         peak_memory_bytes: u64::try_from(peak).ok()?,
         user_cpu_seconds: seconds("user_cpu_seconds")?,
@@ -146,7 +148,7 @@ pub(super) fn hook(
     message: &str,
     texts: &mut Texts,
 ) -> Option<Hook> {
-    let hook = told::hook(&event.name, message)?;
+    let hook = event_fields::hook(&event.name, message)?;
     let place = ["hook", "command"];
     let command =
         TruncatedText::plain(hook.command.as_bytes(), MAX_MESSAGE_JSON);

@@ -24,11 +24,11 @@ use uilog_redact::Policy;
 use uilog_redact::Redactor;
 use uilog_redact::UserPolicy;
 
-use self::command::Ending;
+use self::command::CommandEnd;
 use self::command::canonical_command;
 use self::command::foreign_program;
 use self::command::hook;
-use self::command::tells_failure;
+use self::command::is_failed_command;
 use self::command::usage;
 use self::setting::strict;
 use self::setting::user_key;
@@ -36,6 +36,7 @@ use self::size::MAX_BLOCKED;
 use self::size::MAX_NAME_BYTES;
 pub use self::size::MAX_RECORD_BYTES;
 use self::size::short;
+use crate::event_fields;
 use crate::globals::Globals;
 use crate::machine;
 use crate::record::Cicd;
@@ -49,7 +50,6 @@ use crate::rollup::Command;
 use crate::sample::Sampled;
 use crate::sample::Sampler;
 use crate::text::Texts;
-use crate::told;
 
 /// Composes a sink's records from events.
 #[derive(Debug)]
@@ -150,8 +150,8 @@ impl Composer {
             return None;
         }
         let state = self.trace_state(record);
-        let tells_failure = || tells_failure(record);
-        let kept = self.sampler.keep(event, tells_failure, &state)?;
+        let is_failure = || is_failed_command(record);
+        let kept = self.sampler.keep(event, is_failure, &state)?;
         Some(self.record(record, environment, kept))
     }
 
@@ -175,8 +175,11 @@ impl Composer {
             root: event.root.as_ref().map(|it| &*it.0),
             user: event.user.as_ref().map(|it| &*it.0),
             time: event.time,
-            duration: told::duration(event, told::message(event)),
-            is_failure: tells_failure(record),
+            duration: event_fields::duration(
+                event,
+                event_fields::message(event),
+            ),
+            is_failure: is_failed_command(record),
         })
     }
 
@@ -226,20 +229,20 @@ impl Composer {
         kept: Sampled,
     ) -> Record {
         let event = &record.event;
-        let ending = Ending::of(event);
+        let ending = CommandEnd::of(event);
         let mut texts = Texts::default();
         let (message, command_line) = self.message(record, &mut texts);
         let (options, options_left_out) = self.options(event, &mut texts);
         let trace = event.trace.filter(|trace| trace.id != 0);
         let span = |id: u64| (id != 0).then(|| format!("{id:016x}"));
         let has_parent = trace.filter(|trace| trace.parent != 0);
-        let plain = told::message(event);
+        let plain = event_fields::message(event);
         Record {
             schema: SCHEMA,
             id: event.id(),
             event: short(&mut texts, &["event"], &event.name, MAX_NAME_BYTES),
             time: time(event.time),
-            duration: told::duration(event, plain),
+            duration: event_fields::duration(event, plain),
             trace_id: trace.map(|trace| format!("{:032x}", trace.id)),
             span_id: trace.and_then(|trace| span(trace.span)),
             parent_span_id: trace.and_then(|trace| span(trace.parent)),
@@ -262,7 +265,7 @@ impl Composer {
             repository: self.repository(record, &mut texts),
             usage: usage(event),
             hook: hook(event, &message, &mut texts),
-            blocked: told::blocked(event)
+            blocked: event_fields::blocked(event)
                 .into_iter()
                 .map(|(name, secs)| {
                     let name = self.name(name.as_bytes());
@@ -271,7 +274,7 @@ impl Composer {
                 .filter(|(name, _)| name.len() <= MAX_NAME_BYTES)
                 .take(MAX_BLOCKED)
                 .collect(),
-            counts: told::counts(&event.name, plain),
+            counts: event_fields::counts(&event.name, plain),
             rollup: None,
             message,
             lost: event.lost,

@@ -47,7 +47,7 @@ impl Composer {
             let before = texts.spent;
             let is_user = *option.key == *b"remote_user";
             let redact = |text| {
-                if uilog_redact::is_own_words(&event.name, &option.key, text) {
+                if uilog_redact::is_own_value(&event.name, &option.key, text) {
                     return TruncatedText::redacted(text, unchanged);
                 }
                 let text = match &self.redactor {

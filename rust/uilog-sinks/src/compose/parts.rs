@@ -23,13 +23,13 @@ use super::size::MAX_PATH_BYTES;
 use super::size::MAX_SHORT_JSON;
 use super::size::short;
 use crate::ci;
+use crate::event_fields;
 use crate::record::Cicd;
 use crate::record::Process;
 use crate::record::Repository;
 use crate::repository as origin;
 use crate::text::Texts;
 use crate::text::TruncatedText;
-use crate::told;
 use crate::trace_state::TraceState;
 
 impl Composer {
@@ -131,7 +131,7 @@ impl Composer {
         texts: &mut Texts,
     ) -> (String, Option<String>) {
         let event = &record.event;
-        let message = told::message(event);
+        let message = event_fields::message(event);
         if !is_commands(&event.name) {
             let shown = self.shown(
                 message,
@@ -140,7 +140,8 @@ impl Composer {
             );
             return (texts.put(&["message"], shown, MAX_MESSAGE_JSON), None);
         }
-        let (command, end) = told::command_and_end(&event.name, message);
+        let (command, end) =
+            event_fields::command_and_end(&event.name, message);
         let is_foreign = foreign_program(record).is_some();
         let redact = |text| match &self.redactor {
             Some(redactor) if is_foreign => redactor.redact_program(text),

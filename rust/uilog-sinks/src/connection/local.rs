@@ -51,7 +51,7 @@ pub(super) fn connect_local(
 ) -> io::Result<OwnedFd> {
     let place_flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
     let place = openat(AT_FDCWD, path, place_flags, Mode::empty());
-    let place = place.map_err(|errno| not_there(path, errno))?;
+    let place = place.map_err(|errno| connect_error(path, errno))?;
     owner.check("the socket", fstat(&place)?.st_uid, deadline)?;
     // Connects through the descriptor, to the very socket that was checked,
     // whatever has that path by now.
@@ -76,7 +76,7 @@ pub(crate) fn too_long(path: &Path) -> Option<String> {
     })
 }
 
-fn not_there(path: &Path, errno: Errno) -> io::Error {
+fn connect_error(path: &Path, errno: Errno) -> io::Error {
     match too_long(path) {
         Some(why) => io::Error::new(io::ErrorKind::InvalidInput, why),
         None => errno.into(),
@@ -109,7 +109,7 @@ fn connect_to(
     deadline: Instant,
 ) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(path);
-    let address = address.map_err(|errno| not_there(path, errno))?;
+    let address = address.map_err(|errno| connect_error(path, errno))?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, kind, flags, None)?;
     loop {

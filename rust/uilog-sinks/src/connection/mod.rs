@@ -38,8 +38,8 @@ use self::local::connect_local;
 pub(crate) use self::local::too_long;
 use self::socket::Socket;
 use self::waiting::LOOK_AGAIN;
-use self::waiting::left;
 pub(crate) use self::waiting::pause;
+use self::waiting::remaining;
 use self::waiting::timed_out;
 use self::waiting::wait;
 pub(crate) use self::waiting::wait_to_send;
@@ -150,7 +150,7 @@ pub(crate) fn resolve(
             let _ = sender.send(found.map(Vec::from_iter));
         })?;
     receiver
-        .recv_timeout(left(deadline)?)
+        .recv_timeout(remaining(deadline)?)
         .map_err(|_| timed_out())?
 }
 
@@ -168,7 +168,7 @@ impl Connection {
         for (index, found) in addresses.iter().enumerate() {
             // A first one that does not answer must not use up all the time.
             let others = u32::try_from(addresses.len() - index).unwrap_or(1);
-            let time = left(deadline)? / others;
+            let time = remaining(deadline)? / others;
             match TcpStream::connect_timeout(found, time) {
                 Ok(socket) => {
                     socket.set_nonblocking(true)?;
@@ -338,7 +338,7 @@ impl Connection {
 
     /// Waits until all data has been received or can no longer be, or until the
     /// deadline.
-    pub(crate) fn settle(&mut self, deadline: Instant) -> State {
+    pub(crate) fn wait_until_received(&mut self, deadline: Instant) -> State {
         let mut pause = Duration::from_micros(100);
         loop {
             let state = self.state();

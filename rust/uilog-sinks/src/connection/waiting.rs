@@ -51,16 +51,16 @@ pub(crate) fn wait_to_send(
 ///
 /// The deadline has passed.
 pub(crate) fn pause(deadline: Instant) -> io::Result<()> {
-    thread::sleep(left(deadline)?.min(LOOK_AGAIN));
+    thread::sleep(remaining(deadline)?.min(LOOK_AGAIN));
     Ok(())
 }
 
-pub(super) fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
+pub(super) fn remaining(deadline: Instant) -> io::Result<Duration> {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    if remaining.is_zero() {
         return Err(timed_out());
     }
-    Ok(left)
+    Ok(remaining)
 }
 
 pub(super) fn timed_out() -> io::Error {

@@ -22,12 +22,12 @@ use uilog_channel::record_delivery::Source;
 
 use self::sink_thread::Current;
 use self::sink_thread::HELD_FOR;
-use self::sink_thread::Heard;
 use self::sink_thread::OVERTAKEN_AFTER;
 pub(crate) use self::sink_thread::RecordPosition;
 use self::sink_thread::Running;
 use self::sink_thread::STUCK_AFTER;
 pub(crate) use self::sink_thread::Starter;
+use self::sink_thread::ThreadResults;
 use self::sink_thread::start;
 use self::sink_thread::stuck;
 use crate::mailbox;
@@ -58,7 +58,7 @@ pub(crate) struct Lane {
     /// Threads that get no more records, because the sink's definition has
     /// changed.
     old: Vec<Running>,
-    behind: Option<Behind>,
+    behind: Option<Backlog>,
     /// Since when it has had no room and done nothing.
     full_since: Option<Instant>,
     losses: Vec<RecordLoss>,
@@ -70,7 +70,7 @@ pub(crate) struct Lane {
 
 /// How far it has come, of one that has not come as far as others.
 #[derive(Debug)]
-struct Behind {
+struct Backlog {
     /// The next record.
     next: RecordPosition,
     /// How many it wants, from there on.
@@ -109,12 +109,12 @@ impl Lane {
     ) {
         if let Some(behind) = &mut self.behind {
             behind.wanted += u64::from(setup.wants(&self.name, &record.event));
-        } else if !self.take(place, record, setup, starter, now) {
+        } else if !self.offer_now(place, record, setup, starter, now) {
             if self.is_stuck(now) {
                 self.miss(1, &stuck());
             } else {
                 let next = place;
-                self.behind = Some(Behind { next, wanted: 1 });
+                self.behind = Some(Backlog { next, wanted: 1 });
             }
         }
     }
@@ -156,10 +156,10 @@ impl Lane {
                 if is_wanted {
                     self.miss(1, TOO_SLOW);
                 }
-            } else if !self.take(place, &record, &setup, starter, now) {
+            } else if !self.offer_now(place, &record, &setup, starter, now) {
                 return Ok(());
             }
-            self.behind = Some(Behind {
+            self.behind = Some(Backlog {
                 next: RecordPosition {
                     number: next.number + 1,
                     position: end,
@@ -169,18 +169,18 @@ impl Lane {
         }
         // There are more records and room for them, so the thread must not
         // sleep.
-        self.ring(starter);
+        self.wake(starter);
         Ok(())
     }
 
-    fn ring(&self, starter: &Starter) {
+    fn wake(&self, starter: &Starter) {
         if let Ok(bell) = &starter.bell {
-            mailbox::ring(bell);
+            mailbox::wake(bell);
         }
     }
 
     /// Processes a record; false if there is no room for it now.
-    fn take(
+    fn offer_now(
         &mut self,
         place: RecordPosition,
         record: &Queued,
@@ -338,10 +338,10 @@ impl Lane {
     }
 
     /// Collects its threads' results.
-    pub(crate) fn hear(&mut self, now: Instant) {
+    pub(crate) fn collect_results(&mut self, now: Instant) {
         let mut has_moved = false;
         for mut running in std::mem::take(&mut self.old) {
-            let heard = running.hear(now);
+            let heard = running.collect_results(now);
             if self.account(&mut running, heard).is_none() {
                 self.old.push(running);
             } else {
@@ -351,7 +351,7 @@ impl Lane {
         if let Current::Running(mut running) =
             std::mem::replace(&mut self.current, Current::None)
         {
-            let heard = running.hear(now);
+            let heard = running.collect_results(now);
             has_moved |= heard.news.done > 0;
             self.current = match self.account(&mut running, heard) {
                 None => Current::Running(running),
@@ -369,7 +369,7 @@ impl Lane {
     fn account(
         &mut self,
         running: &mut Running,
-        heard: Heard,
+        heard: ThreadResults,
     ) -> Option<Option<String>> {
         self.held.extend(&heard.held);
         self.released.extend(heard.released);
@@ -392,7 +392,7 @@ impl Lane {
     }
 
     /// Its time is over: undelivered records are lost.
-    pub(crate) fn give_up(&mut self) {
+    pub(crate) fn expire(&mut self) {
         let current = std::mem::replace(&mut self.current, Current::None);
         let current = match current {
             Current::Running(running) => Some(running),
@@ -465,7 +465,7 @@ impl Lane {
     }
 
     /// Whether its state is the initial one, so that it can be dropped.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_initial(&self) -> bool {
         let is_none = matches!(self.current, Current::None);
         let is_told = self.losses.is_empty() && self.released.is_empty();
         is_none && !self.is_busy() && is_told

@@ -80,7 +80,7 @@ pub(super) struct Running {
 
 /// What a thread has reported since the last call.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct ThreadResults {
     pub(super) news: MailboxResults,
     /// Records that a rollup counts.
     pub(super) held: Vec<RecordPosition>,
@@ -150,7 +150,7 @@ impl Running {
         }
     }
 
-    pub(super) fn hear(&mut self, now: Instant) -> Heard {
+    pub(super) fn collect_results(&mut self, now: Instant) -> ThreadResults {
         let news = self.mailbox.news();
         let mut held = Vec::new();
         if news.done > 0 {
@@ -165,7 +165,7 @@ impl Running {
             self.moved_at = now;
         }
         let released = self.release(news.released, now);
-        Heard {
+        ThreadResults {
             held,
             released,
             news,

@@ -168,7 +168,7 @@ fn json(kind: SignalType, body: &[u8]) -> Result<Success, String> {
     let answer = answer.ok_or_else(none_of_otlp)?;
     let partial = match answer.get("partialSuccess") {
         Some(Value::Object(partial)) => partial,
-        _ if says_failure(answer) => {
+        _ if is_error_body(answer) => {
             return Err("a body that reports an error".to_owned());
         }
         _ => return Ok(Success::default()),
@@ -192,7 +192,7 @@ fn json(kind: SignalType, body: &[u8]) -> Result<Success, String> {
 
 /// Whether an object contains an error: in a field of that name, in a status,
 /// or in the form of google.rpc.Status, which is the body of an error.
-fn says_failure(answer: &Map<String, Value>) -> bool {
+fn is_error_body(answer: &Map<String, Value>) -> bool {
     let is_set = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),

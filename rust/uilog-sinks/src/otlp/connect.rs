@@ -8,12 +8,12 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
+use uilog_channel::sink_url;
 use ureq::http::Uri;
 
 use crate::attempt_log::AttemptLog;
-use crate::attempt_log::Failed;
+use crate::attempt_log::StepFailed;
 use crate::attempt_log::try_tcp;
 use crate::attempt_log::try_tls;
 use crate::globals::Globals;
@@ -29,7 +29,7 @@ use crate::target::Address;
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where requests of a kind go, and by which way.
-struct Way {
+struct RequestRoute {
     kind: SignalType,
     host: Address,
     is_https: bool,
@@ -41,12 +41,12 @@ pub(crate) fn try_collector(
     definition: &SinkConfig,
     globals: &Globals,
     trail: &AttemptLog,
-) -> Result<(), Failed> {
+) -> Result<(), StepFailed> {
     let settings = trail.step("settings", || {
         let settings = Settings::new(definition, globals)?;
         let shown = |kind| {
             let url = &settings.endpoint(kind).url;
-            sink_config::shown_url(url.as_bytes())
+            sink_url::shown_url(url.as_bytes())
         };
         let seen = format!(
             "spans go to {}, log records to {}",
@@ -85,14 +85,14 @@ fn way(
     kind: SignalType,
     settings: &Settings,
     collector: &mut Collector,
-) -> Result<Way, String> {
+) -> Result<RequestRoute, String> {
     let url = &settings.endpoint(kind).url;
     let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
     let is_https = uri.scheme_str() == Some("https");
     let host = uri.host().unwrap_or("");
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let default_port = if is_https { 443 } else { 80 };
-    Ok(Way {
+    Ok(RequestRoute {
         kind,
         host: Address {
             host: host.to_owned(),
@@ -103,7 +103,7 @@ fn way(
     })
 }
 
-impl Way {
+impl RequestRoute {
     fn is_same(&self, other: &Self) -> bool {
         self.host == other.host
             && self.is_https == other.is_https
@@ -112,10 +112,10 @@ impl Way {
 }
 
 fn connect(
-    way: &Way,
+    way: &RequestRoute,
     collector: &mut Collector,
     trail: &AttemptLog,
-) -> Result<(), Failed> {
+) -> Result<(), StepFailed> {
     if let Some(proxy) = &way.proxy {
         trail.step("proxy", || {
             Ok(((), format!("{} is reached through {proxy}", way.host)))

@@ -91,7 +91,7 @@ fn of_io(error: &io::Error, is_https: bool) -> String {
 /// Recognizes an answer that shows a mismatch of protocols, whatever its status
 /// means otherwise: the request has not reached a collector. The texts are
 /// those of Go, nginx and Apache.
-pub(crate) fn misunderstanding(
+pub(crate) fn protocol_mismatch(
     status: u16,
     body: &[u8],
     endpoint: &Endpoint,

@@ -74,12 +74,12 @@ struct Reported {
 
 /// A record of losses that is not in the spool yet.
 #[derive(Debug)]
-pub struct Due {
+pub struct DueReport {
     record: Record,
     after: Reported,
 }
 
-impl Due {
+impl DueReport {
     /// Appends it. For the one who sends.
     pub fn append(self, spool: &Spool) {
         // If that cannot be saved, the same report may be sent again: it has
@@ -108,7 +108,7 @@ impl Reports {
 
     /// The report that is due, if there are new losses and the last report was
     /// some time ago.
-    pub fn due(&self, spool: &Spool) -> Option<Due> {
+    pub fn due(&self, spool: &Spool) -> Option<DueReport> {
         let now = Timestamp::now();
         let before = Reported::load(spool.dir());
         let interval = INTERVAL.as_micros() as i64;
@@ -127,7 +127,8 @@ impl Reports {
             }
             _ => Vec::new(),
         };
-        let (untold, after) = untold(&before, losses, &failures, now.micros);
+        let (untold, after) =
+            unreported(&before, losses, &failures, now.micros);
         let after = Reported {
             journal_modified: modified,
             ..after
@@ -143,7 +144,7 @@ impl Reports {
             return None;
         }
         let record = self.record(&before, &untold, spool.dir(), now);
-        Some(Due { record, after })
+        Some(DueReport { record, after })
     }
 
     fn record(
@@ -241,7 +242,7 @@ fn journal_modified(journal: &Journal) -> i64 {
 }
 
 /// The losses to report now, and the totals after that.
-fn untold(
+fn unreported(
     before: &Reported,
     losses: LossCounts,
     failures: &[Failure],
@@ -372,7 +373,8 @@ mod tests {
                 "uilog.sink.lines: no space",
             ),
         ];
-        let (told, after) = untold(&Reported::default(), losses, &failures, 77);
+        let (told, after) =
+            unreported(&Reported::default(), losses, &failures, 77);
         let causes = [
             ("evicted", 5),
             ("rejected", 2),
@@ -381,13 +383,13 @@ mod tests {
         ];
         assert_eq!(told.causes, causes);
         assert_eq!(told.since, Some(1_767_323_045_000_006));
-        let (again, _) = untold(&after, losses, &failures, 78);
+        let (again, _) = unreported(&after, losses, &failures, 78);
         assert_eq!(again.causes, []);
         let more = LossCounts {
             evicted: 6,
             ..losses
         };
-        let (more, _) = untold(&after, more, &failures, 78);
+        let (more, _) = unreported(&after, more, &failures, 78);
         assert_eq!(more.causes, [("evicted", 1)]);
         assert_eq!(more.since, Some(77));
         // Counts that have begun anew.
@@ -396,7 +398,7 @@ mod tests {
             counts_lost: 1,
             ..LossCounts::default()
         };
-        let (anew, _) = untold(&after, anew, &failures, 78);
+        let (anew, _) = unreported(&after, anew, &failures, 78);
         assert_eq!(anew.causes, [("rejected", 1), ("counts_begun_anew", 1)]);
     }
 

@@ -15,7 +15,7 @@
 //!   from a collector, and `retry_after` when to retry.
 //! - `losses` reports losses to the collector.
 //! - `ship` sends a batch and handles the results, `sender` sends batch after
-//!   batch. `backoff` decides when, `unnoted` does so if nothing can be
+//!   batch. `backoff` decides when, `unsaved_progress` does so if nothing can be
 //!   written, and `accepted` remembers what an endpoint has accepted.
 //! - `appender` appends records to the spool, `printable` makes lines of the text
 //!   of others.
@@ -50,7 +50,7 @@ pub mod settings;
 pub mod ship;
 pub mod signal;
 mod stored;
-pub mod unnoted;
+pub mod unsaved_progress;
 pub mod verdict;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@
 
 /// How a field's value is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wire {
+enum WireType {
     Varint = 0,
     Fixed64 = 1,
     Sized = 2,
@@ -31,7 +31,7 @@ pub(crate) fn varint_bytes(value: u64) -> usize {
     bits.div_ceil(7) as usize
 }
 
-fn put_tag(field: u32, wire: Wire, out: &mut Vec<u8>) {
+fn put_tag(field: u32, wire: WireType, out: &mut Vec<u8>) {
     put_varint(u64::from(field << 3 | wire as u32), out);
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn sized_bytes(field: u32, bytes: usize) -> usize {
 
 /// Begins a sized field; so many bytes are to follow.
 pub(crate) fn put_head(field: u32, bytes: usize, out: &mut Vec<u8>) {
-    put_tag(field, Wire::Sized, out);
+    put_tag(field, WireType::Sized, out);
     put_varint(bytes as u64, out);
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn put_joined(
 
 /// Appends a number, even if it is 0.
 pub(crate) fn put_set_number(field: u32, value: u64, out: &mut Vec<u8>) {
-    put_tag(field, Wire::Varint, out);
+    put_tag(field, WireType::Varint, out);
     put_varint(value, out);
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn put_choice(field: u32, value: i32, out: &mut Vec<u8>) {
 
 /// Appends a number of eight bytes, even if it is 0.
 pub(crate) fn put_set_fixed64(field: u32, value: u64, out: &mut Vec<u8>) {
-    put_tag(field, Wire::Fixed64, out);
+    put_tag(field, WireType::Fixed64, out);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn put_fixed64(field: u32, value: u64, out: &mut Vec<u8>) {
 /// Appends a number of four bytes.
 pub(crate) fn put_fixed32(field: u32, value: u32, out: &mut Vec<u8>) {
     if value != 0 {
-        put_tag(field, Wire::Fixed32, out);
+        put_tag(field, WireType::Fixed32, out);
         out.extend_from_slice(&value.to_le_bytes());
     }
 }
@@ -115,7 +115,7 @@ pub(crate) fn put_message(
 ) {
     // How long it is, is known when it is there: most need two bytes for that.
     const GUESS: usize = 2;
-    put_tag(field, Wire::Sized, out);
+    put_tag(field, WireType::Sized, out);
     let start = out.len();
     out.extend_from_slice(&[0; GUESS]);
     put(out);

@@ -53,7 +53,7 @@ pub enum SignalType {
 /// Whom records are from, in the terms of a resource: those of one are sent
 /// together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin(Vec<(&'static str, String)>);
+pub struct ResourceAttributes(Vec<(&'static str, String)>);
 
 /// The facts of a record that belong to its resource.
 fn origin<'s>(
@@ -88,7 +88,7 @@ fn origin<'s>(
     })
 }
 
-impl Origin {
+impl ResourceAttributes {
     /// A record's; that of the record before, if it is the same.
     fn of(record: &Stored<'_>, before: Option<&Arc<Self>>) -> Arc<Self> {
         let is_same = |it: &&Arc<Self>| {
@@ -138,7 +138,7 @@ impl Origin {
 /// once, and messages take several times the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapped {
-    origin: Arc<Origin>,
+    origin: Arc<ResourceAttributes>,
     kind: SignalType,
     parts: u64,
     /// Fields of the scope's message, one for each span or log record.
@@ -174,7 +174,10 @@ impl Mapped {
             Signal::Log => (SignalType::Logs, 1),
         };
         Ok(Self {
-            origin: Origin::of(&record, before.map(|it| &it.origin)),
+            origin: ResourceAttributes::of(
+                &record,
+                before.map(|it| &it.origin),
+            ),
             kind,
             parts,
             fields,
@@ -199,7 +202,7 @@ pub fn encode<'a>(
     configured: &[(String, String)],
 ) -> Vec<u8> {
     // There are few: a machine has one name and few Mercurials.
-    let mut groups: Vec<(&Arc<Origin>, Vec<&[u8]>)> = Vec::new();
+    let mut groups: Vec<(&Arc<ResourceAttributes>, Vec<&[u8]>)> = Vec::new();
     for record in records {
         let origin = &record.origin;
         let known = groups.iter_mut().find(|it| it.0 == origin);

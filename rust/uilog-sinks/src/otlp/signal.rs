@@ -27,7 +27,7 @@ const BEGINNING: &[u8] = b"{\"schema\":1,\"id\":\"";
 
 /// What decides to which signal a record belongs.
 #[derive(Deserialize)]
-struct Outline {
+struct SignalCriteria {
     event: String,
     #[serde(default)]
     duration: Option<f64>,
@@ -59,7 +59,8 @@ impl SignalType {
 /// The channel of a record. Invalid records are among the log records.
 fn channel(payload: &[u8]) -> usize {
     let kind = quickly(payload).unwrap_or_else(|| {
-        let outline: Result<Outline, _> = serde_json::from_slice(payload);
+        let outline: Result<SignalCriteria, _> =
+            serde_json::from_slice(payload);
         let is_spans = outline.is_ok_and(|it| {
             mapping::becomes_spans(&it.event, it.duration, &it.blocked)
         });

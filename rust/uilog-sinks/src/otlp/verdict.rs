@@ -126,7 +126,7 @@ impl Answer<'_> {
             400..=599 if !waiting.contains(self.status) => {
                 Verdict::Refused(Refusal {
                     status: self.status,
-                    text: self.said(),
+                    text: self.error_message(),
                 })
             }
             // The URL is configured, so a redirect is not followed: it may lead
@@ -163,11 +163,11 @@ impl Answer<'_> {
     }
 
     fn reason(&self) -> String {
-        with_text(format!("status {}", self.status), &self.said())
+        with_text(format!("status {}", self.status), &self.error_message())
     }
 
     /// What an error's body says.
-    fn said(&self) -> String {
+    fn error_message(&self) -> String {
         let kind = self.content_type.unwrap_or("");
         if kind.contains("protobuf") {
             let status = Status::decode(self.body);

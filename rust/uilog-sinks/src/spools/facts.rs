@@ -19,7 +19,7 @@ use crate::otlp::backoff::Backoff;
 use crate::otlp::request::SignalType;
 use crate::otlp::sender::Refused;
 use crate::otlp::sender::UNNOTED;
-use crate::otlp::unnoted;
+use crate::otlp::unsaved_progress;
 use crate::redact;
 
 /// How many reasons of rejections are shown.
@@ -39,7 +39,7 @@ const EVICTORS_FILES: [&str; 1] = ["evicted.counts"];
 
 /// The state of a spool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Facts {
+pub struct SpoolFacts {
     /// The name of its sink.
     pub sink: String,
     /// Where that leads; nowhere, if it is not configured here.
@@ -185,7 +185,7 @@ impl Waiting {
         }
         Some(Self {
             kind,
-            wait: unnoted::wait(spool.dir(), kind, now)?,
+            wait: unsaved_progress::wait(spool.dir(), kind, now)?,
             failures: 1,
             reason: UNNOTED.to_owned(),
         })
@@ -225,7 +225,7 @@ impl Retry {
     }
 }
 
-impl Facts {
+impl SpoolFacts {
     /// Whether it has a problem that the user should know about.
     pub fn is_troubled(&self) -> bool {
         let is_left = self.url.is_none() && self.pending > 0;
@@ -251,7 +251,7 @@ fn ago(time: Duration) -> Timestamp {
     }
 }
 
-impl Facts {
+impl SpoolFacts {
     /// The processes that hold a lock and do nothing, and the consequence.
     pub fn stuck(&self) -> impl Iterator<Item = (&Holder, &'static str)> {
         let sender = self.sender.iter().map(|it| (it, "nothing is sent"));
@@ -261,7 +261,7 @@ impl Facts {
     }
 }
 
-impl Facts {
+impl SpoolFacts {
     pub(super) fn add(
         &mut self,
         spool: &Spool,

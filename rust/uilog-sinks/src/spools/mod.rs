@@ -10,9 +10,9 @@ mod owned;
 mod tests;
 mod translator;
 
-pub use self::facts::Facts;
 pub use self::facts::Holder;
 pub use self::facts::Retry;
+pub use self::facts::SpoolFacts;
 pub use self::owned::Owned;
 pub use self::owned::Payloads;
 pub use self::owned::find;

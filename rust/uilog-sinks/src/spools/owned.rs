@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use uilog_channel::sink_config::SinkConfig;
 use uilog_spool::Sender;
 
-use super::facts::Facts;
+use super::facts::SpoolFacts;
 use crate::globals::Globals;
 use crate::otlp;
 use crate::otlp::losses;
@@ -85,13 +85,13 @@ pub fn find(
 
 impl Owned {
     /// Reads its state.
-    pub fn facts(&self, globals: &Globals, now: SystemTime) -> Facts {
+    pub fn facts(&self, globals: &Globals, now: SystemTime) -> SpoolFacts {
         let dir = otlp::spool_dir(&self.sink, globals);
-        let mut facts = Facts {
+        let mut facts = SpoolFacts {
             sink: self.sink.clone(),
             url: self.definition.as_ref().map(SinkConfig::shown_url),
             dir: dir.ok().map(|it| it.display().to_string()),
-            ..Facts::default()
+            ..SpoolFacts::default()
         };
         let result = otlp::find_spool(&self.sink, globals)
             .and_then(|spool| spool.map_or(Ok(()), |it| facts.add(&it, now)));

@@ -45,7 +45,7 @@ struct Chunk {
 }
 
 /// Why the delivery of a batch has stopped.
-enum Trouble {
+enum SendError {
     /// The receiver does not read: bytes on their way stay there.
     Stalled,
     /// The connection is closed, and data in flight is lost.
@@ -151,23 +151,23 @@ impl Stream {
     }
 
     /// Brings the whole window to the other side.
-    fn transfer(&mut self, deadline: Instant) -> Result<(), Trouble> {
+    fn transfer(&mut self, deadline: Instant) -> Result<(), SendError> {
         let mut broken = io::Error::from(io::ErrorKind::ConnectionReset);
         for _ in 0..MAX_ATTEMPTS {
             match self.write(deadline) {
                 Ok(()) => {}
                 Err(error) if self.connection.is_none() => {
-                    return Err(Trouble::Gone(error));
+                    return Err(SendError::Gone(error));
                 }
                 Err(error) if error.kind() != io::ErrorKind::TimedOut => {
                     self.disconnect();
                     broken = error;
                     continue;
                 }
-                Err(_) if self.is_local() => return Err(Trouble::Stalled),
+                Err(_) if self.is_local() => return Err(SendError::Stalled),
                 Err(error) => {
                     self.disconnect();
-                    return Err(Trouble::Gone(error));
+                    return Err(SendError::Gone(error));
                 }
             }
             let Some(connection) = &mut self.connection else {
@@ -180,7 +180,7 @@ impl Stream {
                 Peer::Local(..) => Instant::now(),
                 Peer::Remote(..) => deadline,
             };
-            let state = connection.settle(until);
+            let state = connection.wait_until_received(until);
             if let Some(why) = connection.failure() {
                 broken = why;
             }
@@ -191,12 +191,12 @@ impl Stream {
                 State::Underway => {
                     self.disconnect();
                     let error = io::ErrorKind::TimedOut.into();
-                    return Err(Trouble::Gone(error));
+                    return Err(SendError::Gone(error));
                 }
                 State::Broken => {}
             }
         }
-        Err(Trouble::Gone(broken))
+        Err(SendError::Gone(broken))
     }
 
     /// Writes the unwritten data.
@@ -271,13 +271,13 @@ impl Stream {
         }
     }
 
-    fn give_up(&mut self, trouble: Trouble, lost: &mut LossSum) -> String {
+    fn give_up(&mut self, trouble: SendError, lost: &mut LossSum) -> String {
         match trouble {
-            Trouble::Stalled => {
+            SendError::Stalled => {
                 self.is_stalled = true;
                 format!("{}: no process reads it", self.peer)
             }
-            Trouble::Gone(error) => {
+            SendError::Gone(error) => {
                 self.is_stalled = false;
                 let reason = format!("{}: {error}", self.peer);
                 self.lose_rest(&reason, lost);

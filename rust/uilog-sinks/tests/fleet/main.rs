@@ -212,7 +212,7 @@ impl Dispatcher {
     }
 
     fn settle(&mut self) {
-        let settled = self.fleet.settle(&mut self.queue).unwrap();
+        let settled = self.fleet.collect_results(&mut self.queue).unwrap();
         self.done += settled.done;
         self.at_risk = settled.at_risk;
         let oldest = settled.oldest.map(|it| usize::try_from(it).unwrap());

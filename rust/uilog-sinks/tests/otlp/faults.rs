@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 use uilog_sinks::sink::Sink;
 
 use crate::support::*;
@@ -77,7 +77,7 @@ fn of_thousands_of_records_none_is_lost_through_fifty_faults() {
         seq += more;
         sink.flush();
     }
-    wait_until(|| sink.flush().end == Round::Drained);
+    wait_until(|| sink.flush().end == SendResult::Drained);
     assert!(faults.load(Ordering::SeqCst) >= FAULTS);
     let arrived = arrived.lock().unwrap();
     for seq in 1..=RECORDS {

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use uilog_sinks::otlp;
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 use uilog_sinks::sink::LossReport;
 use uilog_sinks::sink::Sink;
 use uilog_sinks::spools;
-use uilog_sinks::spools::Facts;
+use uilog_sinks::spools::SpoolFacts;
 
 use crate::support::*;
 
@@ -36,7 +36,7 @@ fn resource(request: &Request, key: &str) -> Option<String> {
     text(&resource.unwrap().attributes, key)
 }
 
-fn facts(sink: &TestSink) -> Facts {
+fn facts(sink: &TestSink) -> SpoolFacts {
     let sinks = [sink.definition.clone()];
     let owned = spools::find(&sinks, &sink.globals).unwrap().remove(0);
     owned.facts(&sink.globals, SystemTime::now())
@@ -188,7 +188,7 @@ fn who_switches_others_off_switches_nothing_off_here() {
     });
     let records = [std::sync::Arc::new(record(0, 1, more)), numbered(0, 3)];
     deliver(&sink, &records);
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     assert_eq!(sink.stats().sent, 2);
     let requests = server.requests();
     let traces = requests.iter().find(|it| it.target == "/v1/traces");

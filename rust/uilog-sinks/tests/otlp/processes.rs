@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 use uilog_sinks::sink::Sink;
 
 use crate::support::*;
@@ -97,7 +97,7 @@ fn a_sender_that_is_killed_loses_nothing() {
         let _ = child.kill();
         child.wait().unwrap();
     }
-    wait_until(|| sink.flush().end == Round::Drained);
+    wait_until(|| sink.flush().end == SendResult::Drained);
     assert_eq!(arrived.lock().unwrap().len() as u64, RECORDS);
     assert_eq!(sink.stats().pending, 0);
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use rustls::ServerConnection;
 use rustls::StreamOwned;
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 
 use crate::security::AWAY;
 use crate::security::Certificates;
@@ -147,7 +147,7 @@ fn proxies_are_used_where_the_environment_says_so() {
     ] {
         let environment = format!("HTTPS_PROXY={value}\0");
         let (end, seen) = flush(&away, &environment);
-        assert_eq!(end, Round::Drained, "{value}");
+        assert_eq!(end, SendResult::Drained, "{value}");
         assert_eq!(seen, [format!("CONNECT {AWAY}:4318")]);
     }
     // This machine is asked itself.
@@ -155,7 +155,11 @@ fn proxies_are_used_where_the_environment_says_so() {
     let socks = "ALL_PROXY=socks5h://x\0";
     for environment in [&*format!("HTTPS_PROXY=127.0.0.1:{port}\0"), socks] {
         let (end, seen) = flush(&here, environment);
-        assert_eq!((end, seen), (Round::Drained, Vec::new()), "{environment}");
+        assert_eq!(
+            (end, seen),
+            (SendResult::Drained, Vec::new()),
+            "{environment}"
+        );
     }
     // So is whom NO_PROXY names, whatever the proxy is. (This address leads
     // here as well, and is no loopback.)
@@ -170,7 +174,11 @@ fn proxies_are_used_where_the_environment_says_so() {
         for proxy in [socks, &*format!("http_proxy=127.0.0.1:{port}\0")] {
             let (end, seen) =
                 flush(&named, &format!("{proxy}NO_PROXY={except}\0"));
-            assert_eq!((end, seen), (Round::Drained, Vec::new()), "{except}");
+            assert_eq!(
+                (end, seen),
+                (SendResult::Drained, Vec::new()),
+                "{except}"
+            );
         }
     }
     // Else it is, by the name of its variable.

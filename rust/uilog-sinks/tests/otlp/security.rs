@@ -15,7 +15,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use uilog_sinks::otlp;
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 
 use crate::support::*;
 
@@ -104,9 +104,9 @@ pub(crate) fn https(server: &Server) -> String {
     format!("otlp:https://localhost:{}", server.address.port())
 }
 
-pub(crate) fn reason(end: Round) -> String {
+pub(crate) fn reason(end: SendResult) -> String {
     match end {
-        Round::Later { reason, .. } => reason,
+        SendResult::Later { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -124,7 +124,7 @@ fn tls_with_certificates_of_ones_own() {
     ];
     let sink = TestSink::new(&https(&server), &options);
     sink.append(&[numbered(0, 1), numbered(0, 2)]);
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     assert_eq!(server.requests().len(), 2);
     // The variables do the same.
     let environment = format!(
@@ -136,7 +136,7 @@ fn tls_with_certificates_of_ones_own() {
     );
     let sink = TestSink::with_environment("otlp:", &[], &environment);
     sink.append(&[numbered(0, 1)]);
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     // Without its certificate, or with another CA, nothing is sent.
     let sink = TestSink::new(&https(&server), &options[..1]);
     sink.append(&[numbered(0, 1)]);
@@ -163,7 +163,7 @@ fn a_certificate_that_is_mended_is_used() {
     assert!(reason(sink.flush().end).contains("ca-file"));
     fs::copy(certificates.path("ca"), &late).unwrap();
     assert_eq!(check(), Ok(()));
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn headers_and_a_token_go_with_each_request() {
     for (seq, secret) in [(1, "s3cret"), (2, "other")] {
         fs::write(&token, format!("  {secret}\r\n")).unwrap();
         sink.append(&[numbered(1, seq)]);
-        assert_eq!(sink.flush().end, Round::Drained);
+        assert_eq!(sink.flush().end, SendResult::Drained);
         let request = server.requests().pop().unwrap();
         let header = |name| request.header(name);
         assert_eq!(header("x-team"), Some("a b"));

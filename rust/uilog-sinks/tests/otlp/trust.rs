@@ -28,7 +28,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS12;
 use rustls::version::TLS13;
 use uilog_sinks::otlp;
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 
 use crate::support::*;
 
@@ -124,16 +124,16 @@ fn https(server: &Server) -> String {
 }
 
 /// What becomes of a record that is sent to this URL with this `ca-file`.
-fn sent(url: &str, ca: &Path) -> Round {
+fn sent(url: &str, ca: &Path) -> SendResult {
     let ca = ca.display().to_string();
     let sink = TestSink::new(&format!("otlp:{url}"), &[("ca-file", &*ca)]);
     sink.append(&[numbered(0, 1)]);
     sink.flush().end
 }
 
-fn why(end: Round) -> String {
+fn why(end: SendResult) -> String {
     match end {
-        Round::Later { reason, .. } => reason,
+        SendResult::Later { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -165,14 +165,14 @@ fn a_servers_own_certificate_is_trusted_where_ca_file_names_it() {
         for version in [&TLS12, &TLS13] {
             let server = pair.server(&[version]);
             let end = sent(&https(&server), &ca);
-            assert_eq!(end, Round::Drained, "{what}, {version:?}");
+            assert_eq!(end, SendResult::Drained, "{what}, {version:?}");
         }
     }
     // Named together with others, in any order.
     let all: Vec<_> = pairs.iter().map(|it| it.1.certificate.clone()).collect();
     fs::write(&ca, all.join("\n")).unwrap();
     let server = pairs[0].1.server(&[&TLS13]);
-    assert_eq!(sent(&https(&server), &ca), Round::Drained);
+    assert_eq!(sent(&https(&server), &ca), SendResult::Drained);
 }
 
 #[test]

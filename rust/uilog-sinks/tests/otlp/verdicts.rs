@@ -27,7 +27,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message;
 use uilog_sinks::otlp::backoff::Backoff;
 use uilog_sinks::otlp::request::SignalType;
-use uilog_sinks::otlp::sender::Round;
+use uilog_sinks::otlp::sender::SendResult;
 use uilog_sinks::record::Record;
 use uilog_sinks::sink::Sink;
 use uilog_sinks::spools::Owned;
@@ -51,9 +51,9 @@ fn answer(status: u16, name: &'static str, value: &str) -> Reply {
     }
 }
 
-fn reason(end: &Round) -> &str {
+fn reason(end: &SendResult) -> &str {
     match end {
-        Round::Later { reason, .. } => reason,
+        SendResult::Later { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -92,7 +92,7 @@ fn what_may_be_taken_later_is_sent_again() {
         assert_eq!(flushed.progress.sent, 0, "{shown}");
         assert_eq!(sink.stats().pending, 4, "{shown}");
         let flushed = sink.flush();
-        assert_eq!(flushed.end, Round::Drained, "{shown}");
+        assert_eq!(flushed.end, SendResult::Drained, "{shown}");
         assert_eq!(flushed.progress.sent, 4, "{shown}");
         let stats = sink.stats();
         assert_eq!((stats.pending, stats.rejected), (0, 0), "{shown}");
@@ -266,7 +266,7 @@ fn records_that_are_refused_are_found_and_kept_aside() {
         let sink = TestSink::new(&server.url(), &[]);
         sink.append(&all);
         let flushed = sink.flush();
-        assert_eq!(flushed.end, Round::Drained);
+        assert_eq!(flushed.end, SendResult::Drained);
         let progress = flushed.progress;
         assert_eq!((progress.sent, progress.rejected), (38, 3));
         let why = format!("status {code}: I do not like this");
@@ -370,7 +370,7 @@ fn a_connection_is_kept_for_the_next_request() {
     let server = Server::start(|_| accepted());
     let sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(3000));
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     assert!(server.requests().len() > 4);
     assert_eq!(server.connections(), 1);
 }
@@ -419,15 +419,15 @@ fn what_is_refused_is_rejected_once_the_endpoint_has_accepted_something() {
         sink.append(&logs(1));
         let why = format!("not accepted: {code} (is this an OTLP endpoint?)");
         assert_eq!(reason(&sink.flush().end), why);
-        assert_eq!(sink.flush().end, Round::Drained);
+        assert_eq!(sink.flush().end, SendResult::Drained);
         sink.append(&logs(2)[1..]);
         // Another process knows of it.
         let flushed = sink.flush();
-        assert_eq!(flushed.end, Round::Drained);
+        assert_eq!(flushed.end, SendResult::Drained);
         assert_eq!(flushed.progress.rejected, 1, "{code}");
         // It is not sent again.
         sink.append(&logs(3)[2..]);
-        assert_eq!(sink.flush().end, Round::Drained);
+        assert_eq!(sink.flush().end, SendResult::Drained);
         let mut ids: Vec<_> =
             server.requests().iter().flat_map(Request::ids).collect();
         // Without the record that tells of the rejection.
@@ -442,14 +442,14 @@ fn with_other_settings_it_has_accepted_nothing() {
     let server = answering(vec![accepted(), status(400)]);
     let mut sink = TestSink::new(&server.url(), &[]);
     sink.append(&logs(1));
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     let option = (b"headers".to_vec(), b"x-tenant=other".to_vec());
     sink.definition.options.push(option);
     sink.append(&logs(3)[1..]);
     assert!(reason(&sink.flush().end).contains("is this an OTLP endpoint?"));
     assert_eq!(sink.stats().rejected, 0);
     sink.definition.options.clear();
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     assert_eq!(sink.stats().rejected, 2);
 }
 
@@ -507,7 +507,10 @@ fn what_was_rejected_is_sent_again_by_requeue() {
     assert_eq!(owned.requeue(&sink.globals), Ok(Some(1)));
     assert_eq!(rejected(&sink), []);
     let flushed = sink.flush();
-    assert_eq!((flushed.end, flushed.progress.sent), (Round::Drained, 1));
+    assert_eq!(
+        (flushed.end, flushed.progress.sent),
+        (SendResult::Drained, 1)
+    );
     let stats = sink.stats();
     assert_eq!((stats.sent, stats.rejected, stats.pending), (2, 0, 0));
 }
@@ -617,7 +620,7 @@ fn an_answer_without_end_is_not_read_to_its_end() {
     sink.append(&logs(1));
     sink.flush();
     sink.append(&logs(2)[1..]);
-    assert_eq!(sink.flush().end, Round::Drained);
+    assert_eq!(sink.flush().end, SendResult::Drained);
     assert_eq!(rejected(&sink).len(), 1);
 }
 

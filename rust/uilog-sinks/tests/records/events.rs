@@ -13,7 +13,7 @@ use uilog_event::event::Timestamp;
 use uilog_event::event::Trace;
 use uilog_event::event::Usage;
 use uilog_event::event::Value;
-use uilog_event::events::Known;
+use uilog_event::events::KnownEvent;
 use uilog_event::events::Sample;
 use uilog_sinks::compose::Composer;
 use uilog_sinks::globals::Globals;
@@ -107,7 +107,7 @@ pub(crate) fn event<'e>(
 }
 
 /// An event as it is known.
-pub(crate) fn known(known: &'static Known) -> wire::RecordFrame<'static> {
+pub(crate) fn known(known: &'static KnownEvent) -> wire::RecordFrame<'static> {
     let mut record = event(known.name, known.message.as_bytes());
     record.event.duration = None;
     let options = known.options.iter().map(|(key, sample)| {

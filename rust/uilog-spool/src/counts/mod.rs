@@ -40,7 +40,7 @@ use self::file::number;
 use self::file::place;
 use self::file::save;
 use crate::channel::CHANNELS;
-use crate::channel::Places;
+use crate::channel::ChannelProgress;
 use crate::channel::SegmentProgress;
 use crate::error::Context;
 use crate::error::Error;
@@ -64,7 +64,7 @@ const MAX_PROGRESS_BYTES: usize = 256 * 1024;
 
 /// What the sender remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sent {
+pub(crate) struct SenderState {
     /// How often this has been written down.
     number: u64,
     /// Records that have been accepted.
@@ -78,7 +78,7 @@ pub(crate) struct Sent {
     /// How often this file was damaged.
     pub(crate) lost: u64,
     /// How far each segment has been sent.
-    pub(crate) places: BTreeMap<Name, Places>,
+    pub(crate) places: BTreeMap<Name, ChannelProgress>,
     /// Whether there is a file of progress; that is not written down.
     pub(crate) has_progress: bool,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Losses {
     damage: Damage,
 }
 
-impl Sent {
+impl SenderState {
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
         // First the file that is removed once the other is newer.
         let progress = load_file(spool, PROGRESS)?;
@@ -140,7 +140,8 @@ impl Sent {
                 "lost" => sent.lost = number(value),
                 "segment" => {
                     let place = place(value);
-                    let place = place.map(|it| (it.0, Places::all(it.1)));
+                    let place =
+                        place.map(|it| (it.0, ChannelProgress::all(it.1)));
                     sent.places.extend(place);
                 }
                 "channels" => {
@@ -229,7 +230,7 @@ impl<F: Files> Progress<F> {
     pub(crate) fn append(
         &mut self,
         spool: &Spool<F>,
-        sent: &mut Sent,
+        sent: &mut SenderState,
     ) -> Result<(), Error> {
         sent.number += 1;
         let line = to_line(sent.to_text(spool.channels().version()));

@@ -7,8 +7,8 @@
 //! writers do. Sent segments are removed after that, so that a power cut cannot
 //! undo the count but not the removal.
 
+mod results;
 mod saving;
-mod settling;
 mod taking;
 
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use crate::channel::CHANNELS;
-use crate::channel::Places;
+use crate::channel::ChannelProgress;
 use crate::channel::SegmentProgress;
 use crate::counts::AcknowledgedLosses;
 use crate::counts::Evicted;
 use crate::counts::Losses;
 use crate::counts::Progress;
-use crate::counts::Sent;
+use crate::counts::SenderState;
 use crate::error::Context;
 use crate::error::Error;
 use crate::error::Operation;
@@ -60,7 +60,7 @@ pub struct Batch {
 
 /// The records of a channel's last batch without a result.
 #[derive(Debug, Default)]
-struct Unsettled {
+struct PendingBatch {
     /// The positions in the segments, record by record.
     parts: VecDeque<Part>,
     /// How many of the records have a result.
@@ -116,7 +116,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Sender<F: Files = System> {
     spool: Spool<F>,
-    sent: Sent,
+    sent: SenderState,
     /// Where that is written down since it has been saved.
     progress: Option<Progress<F>>,
     /// When it was saved, by the clock that does not jump.
@@ -131,7 +131,7 @@ pub struct Sender<F: Files = System> {
     removed: BTreeSet<Name>,
     /// Of the last batch of each channel.
     numbers: [u64; CHANNELS],
-    unsettled: [Unsettled; CHANNELS],
+    unsettled: [PendingBatch; CHANNELS],
     /// The segment in whose middle the last batch of each channel ended.
     readers: [Option<Reader<F>>; CHANNELS],
     _file: F::File,
@@ -153,7 +153,7 @@ impl<F: Files> Sender<F> {
         };
         // If that is refused, it is not known since when.
         let _ = spool.files().touch(&file);
-        let sent = Sent::load(spool)?;
+        let sent = SenderState::load(spool)?;
         Ok(Some(Self {
             spool: spool.clone(),
             saved_losses: sent.losses(),
@@ -284,7 +284,7 @@ impl<F: Files> Sender<F> {
         for part in parts {
             let places = self.sent.places.entry(part.name).or_default();
             if self.spool.channels().is_one() {
-                *places = Places::all(part.place);
+                *places = ChannelProgress::all(part.place);
             } else {
                 places.set(channel, part.place);
             }

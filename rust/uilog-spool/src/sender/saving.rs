@@ -18,7 +18,7 @@ const MAX_FINISHED: usize = 16;
 
 impl<F: Files> Sender<F> {
     /// Writes down how far everything is.
-    pub(super) fn settle(
+    pub(super) fn save_progress(
         &mut self,
         channel: usize,
         parts: VecDeque<Part>,

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::Batch;
 use super::Part;
+use super::PendingBatch;
 use super::Sender;
-use super::Unsettled;
 use crate::channel::CHANNELS;
 use crate::error::Error;
 use crate::evict;
@@ -104,7 +104,7 @@ impl<F: Files> Sender<F> {
             channel,
             number: self.numbers[channel],
         };
-        self.unsettled[channel] = Unsettled::default();
+        self.unsettled[channel] = PendingBatch::default();
         let mut segments = self.spool.segments(Class::Pending)?;
         // A sender that cannot remove old records can still send them.
         if evict::remove_old(&self.spool, &segments).is_ok_and(|it| it > 0) {

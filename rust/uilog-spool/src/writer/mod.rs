@@ -14,7 +14,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::counts::Sent;
+use crate::counts::SenderState;
 use crate::counts::append_all;
 use crate::error::Cause;
 use crate::error::Context;
@@ -109,7 +109,7 @@ impl<F: Files> Writer<F> {
         if self.unsent.is_empty() {
             return Ok(true);
         }
-        let sent = Sent::load(&self.spool)?;
+        let sent = SenderState::load(&self.spool)?;
         let mut failed = None;
         let spool = &self.spool;
         self.unsent.retain(|name, end| {

@@ -136,9 +136,9 @@ fn a_part_of_a_batch_that_has_been_settled_does_not_come_again() {
     let spool = open(&process, &options);
     let mut first = Sender::try_lock(&spool).unwrap().unwrap();
     let batch = first.next_batch_of(1, 8, 100_000).unwrap();
-    first.settle_up_to(&batch, 3, &[1], b"no", 0).unwrap();
+    first.finish_up_to(&batch, 3, &[1], b"no", 0).unwrap();
     // What is settled is not settled again.
-    first.settle_up_to(&batch, 4, &[0], b"no", 1).unwrap();
+    first.finish_up_to(&batch, 4, &[0], b"no", 1).unwrap();
     process.kill();
     drop((batch, first));
     let mut next = sender(&disk, &options);
@@ -278,7 +278,7 @@ fn random_histories_lose_nothing() {
                     assert_eq!(number as usize % 2, channel);
                     *settled.entry(number).or_default() += 1;
                 }
-                sender.settle_up_to(&batch, end, &[], b"", 0).unwrap();
+                sender.finish_up_to(&batch, end, &[], b"", 0).unwrap();
                 if random.below(3) == 0 {
                     disk.advance(2000);
                 }

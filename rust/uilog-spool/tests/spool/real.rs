@@ -16,12 +16,12 @@ use uilog_spool::SyncPolicy;
 use uilog_spool::Verdict;
 use uilog_spool::Writer;
 
-struct SegmentProgress {
+struct TestSpool {
     _directory: tempfile::TempDir,
     spool: Spool,
 }
 
-fn place(limits: Limits) -> SegmentProgress {
+fn place(limits: Limits) -> TestSpool {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         limits,
@@ -30,13 +30,13 @@ fn place(limits: Limits) -> SegmentProgress {
     };
     let dir = directory.path().join("spool");
     let spool = Spool::open(&dir, options).unwrap();
-    SegmentProgress {
+    TestSpool {
         _directory: directory,
         spool,
     }
 }
 
-impl SegmentProgress {
+impl TestSpool {
     fn segments(&self) -> Vec<PathBuf> {
         let mut paths: Vec<_> = fs::read_dir(self.spool.dir())
             .unwrap()
@@ -138,12 +138,12 @@ fn records_that_come_together_are_appended_as_one_by_one() {
         assert_eq!(of_all, of_one);
         assert_eq!(of_all.iter().filter(|it| !**it).count(), 2);
         assert!(most > 5, "{most}");
-        let lengths_of = |place: &SegmentProgress| -> Vec<_> {
+        let lengths_of = |place: &TestSpool| -> Vec<_> {
             let paths = place.segments().into_iter();
             paths.map(|it| it.metadata().unwrap().len()).collect()
         };
         assert_eq!(lengths_of(&alone), lengths_of(&together));
-        let plain = |place: &SegmentProgress| -> Vec<_> {
+        let plain = |place: &TestSpool| -> Vec<_> {
             let all = place.drain().into_iter();
             all.map(|it| (it.id, it.payload)).collect()
         };

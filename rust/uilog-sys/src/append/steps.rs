@@ -211,7 +211,7 @@ fn check_root(
     if place.is_near && !is_local(root) {
         return Err(PathRefusal::Remote);
     }
-    let status = look(root, c"").map_err(PathRefusal::System)?;
+    let status = status_of(root, c"").map_err(PathRefusal::System)?;
     let is_ours = check_ours(&status, uid, false);
     match place.rule {
         Root::Chosen => Ok(is_ours.is_ok()),
@@ -271,7 +271,7 @@ fn enter(
         }
         Err(errno) if errno.into_raw() == libc::ENOTDIR => {
             // A link of this user in a directory of this user is followed.
-            let link = look(here, name).map_err(PathRefusal::System)?;
+            let link = status_of(here, name).map_err(PathRefusal::System)?;
             if !link.is(libc::S_IFLNK) || is_last {
                 return Err(PathRefusal::NoDirectory);
             }
@@ -282,7 +282,7 @@ fn enter(
         }
         Err(errno) => return Err(PathRefusal::System(errno)),
     };
-    let checked = look(fd, c"")
+    let checked = status_of(fd, c"")
         .map_err(PathRefusal::System)
         .and_then(|status| check_ours(&status, uid, is_last));
     match checked {
@@ -311,7 +311,7 @@ fn make(here: i32, name: &CStr) -> Result<(), Errno> {
         Ok(_) => {}
     }
     // The umask may have removed the owner's own permissions.
-    if look(here, name)?.mode & PERMISSIONS == DIRECTORY_MODE {
+    if status_of(here, name)?.mode & PERMISSIONS == DIRECTORY_MODE {
         return Ok(());
     }
     // SAFETY: a NUL-terminated string.
@@ -377,7 +377,7 @@ fn append_at(dir: i32, plan: &Plan, names: &Names) -> Result<(), Errno> {
         attempt += 1;
         let is_last = attempt >= MAX_ATTEMPTS;
         let fd = open_file(dir, &names.file, plan.uid)?;
-        let status = match look(fd, c"") {
+        let status = match status_of(fd, c"") {
             Ok(status) => status,
             Err(errno) => {
                 close(fd);
@@ -393,8 +393,8 @@ fn append_at(dir: i32, plan: &Plan, names: &Names) -> Result<(), Errno> {
         let locked = lock(fd, libc::LOCK_SH);
         let is_busy =
             locked.is_err_and(|errno| errno.into_raw() == libc::EWOULDBLOCK);
-        let has_name =
-            look(dir, &names.file).is_ok_and(|named| named.is_same(&status));
+        let has_name = status_of(dir, &names.file)
+            .is_ok_and(|named| named.is_same(&status));
         if is_last || (has_name && !is_busy) {
             let written = write(fd, &plan.line);
             close(fd);
@@ -432,7 +432,7 @@ fn open_file(dir: i32, name: &CStr, uid: u32) -> Result<i32, Errno> {
         }
         Err(errno) => return Err(errno),
     };
-    let status = look(fd, c"");
+    let status = status_of(fd, c"");
     if status.is_ok_and(|it| it.is(libc::S_IFREG) && it.uid == uid) {
         return Ok(fd);
     }
@@ -450,13 +450,13 @@ fn rotate(dir: i32, fd: i32, status: &Status, names: &Names) -> bool {
     if lock(fd, libc::LOCK_EX).is_err() {
         return false;
     }
-    let named = look(dir, &names.file);
+    let named = status_of(dir, &names.file);
     if !named.is_ok_and(|it| it.is_same(status)) {
         // Another process has done it meanwhile.
         return true;
     }
     // The old file is removed, if it can be one of uilog's.
-    let is_in_the_way = look(dir, &names.old)
+    let is_in_the_way = status_of(dir, &names.old)
         .is_ok_and(|it| !it.is(libc::S_IFREG) || it.uid != status.uid);
     if is_in_the_way {
         return false;
@@ -514,7 +514,7 @@ fn open_at(dir: i32, name: &CStr, flags: i32, mode: u32) -> Result<i32, Errno> {
 /// # Async-signal-safety
 ///
 /// `statx`.
-fn look(fd: i32, name: &CStr) -> Result<Status, Errno> {
+fn status_of(fd: i32, name: &CStr) -> Result<Status, Errno> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
     // SAFETY: a NUL-terminated string; writes one statx to a live local.

@@ -52,7 +52,7 @@ impl From<&libc::rusage> for Usage {
 
 /// The end of a program.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub struct ProgramEnd {
     /// How.
     pub how: ExitKind,
     /// How long it ran.
@@ -61,7 +61,7 @@ pub struct End {
     pub usage: Usage,
 }
 
-impl End {
+impl ProgramEnd {
     /// The exit status that a shell reports for this end.
     pub fn shell_status(&self) -> i32 {
         match self.how {

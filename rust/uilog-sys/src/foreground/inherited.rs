@@ -20,11 +20,11 @@ static CLOSED: AtomicU8 = AtomicU8::new(0);
 
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
+static RECORD: extern "C" fn() = record_descriptors;
 
 /// Runs before anything is set up: only makes system calls and stores their
 /// results.
-extern "C" fn look() {
+extern "C" fn record_descriptors() {
     for fd in 0..3 {
         // SAFETY: touches no memory.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {

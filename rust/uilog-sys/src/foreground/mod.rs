@@ -5,7 +5,7 @@
 //! descriptors, limits, the signal mask and ignored signals. This process waits
 //! for it, forwards signals, stops when it stops, and ends as it ends.
 //! [`Command::start`] starts it, [`Running::wait`] waits for it,
-//! [`End::mirror`] ends this process in the same way. A [`Companion`] does work
+//! [`ProgramEnd::mirror`] ends this process in the same way. A [`Companion`] does work
 //! that may take long. If a second process cannot be started,
 //! [`Command::replace_us`] executes the program in this process.
 //!
@@ -54,8 +54,8 @@ pub use companion::Received;
 pub use companion::WaitResult;
 
 use self::end::EXIT_UNKNOWN;
-pub use self::end::End;
 pub use self::end::ExitKind;
+pub use self::end::ProgramEnd;
 pub use self::end::Usage;
 pub use self::program::Command;
 use self::program::Launch;
@@ -109,7 +109,7 @@ impl Command {
 
     /// Makes this process the program. It returns only if that cannot be
     /// executed, and says how a program ends that cannot.
-    pub fn replace_us(&self) -> End {
+    pub fn replace_us(&self) -> ProgramEnd {
         let started = Instant::now();
         let blocked = SignalsBlocked::new();
         let is_chld_ignored = inherited::is_ignored(libc::SIGCHLD);
@@ -118,7 +118,7 @@ impl Command {
             Ok(program) => child::become_program(&program.plan).into_raw(),
             Err(error) => error.raw_os_error().unwrap_or(libc::ENOMEM),
         };
-        End {
+        ProgramEnd {
             how: ExitKind::NotStarted(errno),
             duration: started.elapsed(),
             usage: Usage::default(),
@@ -164,9 +164,9 @@ impl Running {
 
     /// Waits until the program has ended, or until `until`, and does
     /// meanwhile what its parent has to do; `None` if it still runs then.
-    pub fn wait(&mut self, until: Option<Instant>) -> Option<End> {
+    pub fn wait(&mut self, until: Option<Instant>) -> Option<ProgramEnd> {
         loop {
-            if let Some(end) = self.look() {
+            if let Some(end) = self.poll_state() {
                 return Some(end);
             }
             let left =
@@ -182,7 +182,7 @@ impl Running {
     }
 
     /// Gets the state of the program; stops this process when it has stopped.
-    fn look(&mut self) -> Option<End> {
+    fn poll_state(&mut self) -> Option<ProgramEnd> {
         loop {
             let mut status = 0;
             let mut usage = MaybeUninit::<libc::rusage>::zeroed();
@@ -259,7 +259,7 @@ impl Running {
         }
     }
 
-    fn end(&self, status: i32, usage: &libc::rusage) -> End {
+    fn end(&self, status: i32, usage: &libc::rusage) -> ProgramEnd {
         let how = match self.launch.program.outcome.errno() {
             0 if libc::WIFSIGNALED(status) => {
                 ExitKind::Killed(libc::WTERMSIG(status))
@@ -267,7 +267,7 @@ impl Running {
             0 => ExitKind::Exited(libc::WEXITSTATUS(status)),
             errno => ExitKind::NotStarted(errno),
         };
-        End {
+        ProgramEnd {
             how,
             duration: self.started.elapsed(),
             usage: Usage::from(usage),

@@ -161,7 +161,7 @@ pub(super) fn ignore(signal: i32) {
 }
 
 /// Applies the default action of a signal that was sent to this process.
-fn suffer(signal: i32) {
+fn raise_default(signal: i32) {
     // It fails for SIGKILL and SIGSTOP, which always have their default action.
     let _ = set_default(signal);
     // SAFETY: touches no memory.
@@ -186,7 +186,7 @@ fn suffer(signal: i32) {
 
 /// Stops this process by a signal, until it is continued.
 pub(super) fn stop_ourselves(signal: i32) {
-    suffer(signal);
+    raise_default(signal);
 }
 
 /// Ends this process by a signal, without a core dump: there was one already,
@@ -201,7 +201,7 @@ pub(super) fn die_by(signal: i32) {
     // Where a program takes the dumps, the limit does not count.
     // SAFETY: touches no memory.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
-    suffer(signal);
+    raise_default(signal);
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::time::Duration;
 
-use super::end::End;
 use super::end::ExitKind;
+use super::end::ProgramEnd;
 use super::end::Usage;
 use super::program::candidates;
 
@@ -35,7 +35,7 @@ fn ends_are_told_as_by_a_shell() {
     let status = |how| {
         let usage = Usage::default();
         let duration = Duration::ZERO;
-        let end = End {
+        let end = ProgramEnd {
             how,
             duration,
             usage,

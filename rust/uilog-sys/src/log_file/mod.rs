@@ -153,7 +153,7 @@ impl LogFile {
     /// Mercurial rotates the file, too: its old files get hard links in a
     /// directory beside it, if possible.
     #[must_use]
-    pub fn beside_strangers(mut self) -> Self {
+    pub fn shared_with_mercurial(mut self) -> Self {
         self.strangers = ForeignRotation::Yes;
         self
     }

@@ -24,7 +24,7 @@ use super::rules::Id;
 use super::rules::Outcome;
 use super::rules::RotatedLog;
 use super::second_names;
-use super::second_names::Failed;
+use super::second_names::RotationError;
 
 /// The old files of the log at `path`, the newest first. While a rotation is
 /// on, one may be listed by a name that it had, or be missing until they are
@@ -109,8 +109,8 @@ pub(super) fn rotate(
     if log.strangers == ForeignRotation::Yes && old_files > 0 {
         match second_names::rotate(&names, old_files, id) {
             Ok(outcome) => return Ok(outcome),
-            Err(Failed::Before) => {}
-            Err(Failed::Within(error)) => return Err(error),
+            Err(RotationError::Before) => {}
+            Err(RotationError::Within(error)) => return Err(error),
         }
     }
     match &lock {

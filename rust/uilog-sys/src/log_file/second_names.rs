@@ -59,7 +59,7 @@ const MAX_EXCHANGES: u32 = 3;
 const MAX_NAMES_BESIDE: usize = 16_384;
 
 /// A rotation that has not been made.
-pub(super) enum Failed {
+pub(super) enum RotationError {
     /// Nothing has been changed: there is another way to rotate.
     Before,
     /// The log may have been moved. The next rotation puts that right.
@@ -77,13 +77,13 @@ pub(super) fn old_files(names: &LogDir) -> io::Result<Vec<PathBuf>> {
     // Any other file of that name is ignored.
     let found = KeptDir::find(names, numbered.len()).unwrap_or_default();
     let Some(kept) = found else {
-        let path = |old: Old| names.dir.path().join(old.name);
+        let path = |old: OldFile| names.dir.path().join(old.name);
         return Ok(numbered.into_iter().map(path).collect());
     };
     let files = Files { names, kept: &kept };
-    let (hidden, _removed) = files.kept().unwrap_or_default();
+    let (hidden, _removed) = files.old_files().unwrap_or_default();
     let order = in_order(numbered, hidden, &HashSet::new());
-    let path = |old: Old| files.dir_of(&old).path().join(&old.name);
+    let path = |old: OldFile| files.dir_of(&old).path().join(&old.name);
     Ok(order.into_iter().map(path).collect())
 }
 
@@ -103,7 +103,7 @@ pub(super) fn rotate(
     names: &LogDir,
     old_files: u32,
     id: Id,
-) -> Result<Outcome, Failed> {
+) -> Result<Outcome, RotationError> {
     let kept =
         KeptDir::find_or_create(names, old_files as usize).map_err(before)?;
     // Without locks, no step loses anything, but the order may be wrong.
@@ -115,7 +115,7 @@ pub(super) fn rotate(
         return Ok(Outcome::NoLongerCurrent);
     }
     let files = Files { names, kept: &kept };
-    let (hidden, removed) = files.kept().map_err(before)?;
+    let (hidden, removed) = files.old_files().map_err(before)?;
     let numbered = files.own_numbered(old_files).map_err(before)?;
     let latest = kept_dir::fresh_for_log();
     let flags = RenameFlags::empty();
@@ -134,17 +134,17 @@ pub(super) fn rotate(
             }
             files.publish(old_files, latest, numbered, hidden)
         })
-        .map_err(Failed::Within)?;
+        .map_err(RotationError::Within)?;
     Ok(Outcome::NoLongerCurrent)
 }
 
-fn before(_error: io::Error) -> Failed {
-    Failed::Before
+fn before(_error: io::Error) -> RotationError {
+    RotationError::Before
 }
 
 /// An old file.
 #[derive(Debug)]
-struct Old {
+struct OldFile {
     name: OsString,
     /// Whether that is a second name.
     is_hidden: bool,
@@ -163,7 +163,7 @@ struct Old {
     is_own: bool,
 }
 
-impl Old {
+impl OldFile {
     fn numbered(name: OsString, status: &FileStat, number: u32) -> Self {
         let modified = i128::from(status.st_mtime) * 1_000_000_000
             + i128::from(status.st_mtime_nsec);
@@ -192,7 +192,7 @@ impl Old {
 }
 
 /// The old files with a number, the newest first.
-fn numbered(names: &LogDir, max_names: usize) -> io::Result<Vec<Old>> {
+fn numbered(names: &LogDir, max_names: usize) -> io::Result<Vec<OldFile>> {
     let Some(all) = names.dir.names(max_names)? else {
         return Err(io::Error::other("its directory has too many entries"));
     };
@@ -205,7 +205,7 @@ fn numbered(names: &LogDir, max_names: usize) -> io::Result<Vec<Old>> {
         let Ok(Some(status)) = names.dir.entry(&name) else {
             continue;
         };
-        found.push(Old::numbered(name, &status, number));
+        found.push(OldFile::numbered(name, &status, number));
     }
     found.sort_by_key(|old| old.number);
     Ok(found)
@@ -218,7 +218,7 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn dir_of(&self, old: &Old) -> &OwnDir {
+    fn dir_of(&self, old: &OldFile) -> &OwnDir {
         if old.is_hidden {
             &self.kept.dir
         } else {
@@ -231,7 +231,7 @@ impl Files<'_> {
     /// # Errors
     ///
     /// Another kind of file has the name of one that must be moved.
-    fn own_numbered(&self, old_files: u32) -> io::Result<Vec<Old>> {
+    fn own_numbered(&self, old_files: u32) -> io::Result<Vec<OldFile>> {
         let mut found = numbered(self.names, MAX_NAMES_BESIDE)?;
         for old in &found {
             if old.number <= old_files {
@@ -244,31 +244,31 @@ impl Files<'_> {
 
     /// Everything that has a second name, the names with a time first. A file
     /// that has just lost its number to another one may have two such names.
-    fn hidden(&self) -> io::Result<Vec<Old>> {
+    fn hidden(&self) -> io::Result<Vec<OldFile>> {
         let mut hidden = Vec::new();
         for name in self.kept.names()? {
             // Removed meanwhile.
             let Ok(Some(status)) = self.kept.dir.entry(&name) else {
                 continue;
             };
-            hidden.push(Old::hidden(name, &status));
+            hidden.push(OldFile::hidden(name, &status));
         }
         if hidden.iter().any(|old| !old.is_log) {
             return Err(io::Error::other("it has other things than files"));
         }
-        let time = |old: &Old| kept_dir::named_time(&old.name);
+        let time = |old: &OldFile| kept_dir::named_time(&old.name);
         hidden.sort_by_key(|old| (time(old).is_none(), old.rotated));
         Ok(hidden)
     }
 
     /// The hard links of old files, and separately those of files that were
     /// removed by hand, or copied.
-    fn kept(&self) -> io::Result<(Vec<Old>, Vec<Old>)> {
+    fn old_files(&self) -> io::Result<(Vec<OldFile>, Vec<OldFile>)> {
         // Only rotations change the directory.
         let rotated = self.kept.dir.status()?.st_mtime;
         let mut hidden = self.hidden()?;
-        let is_marker = |old: &Old| kept_dir::is_marker(&old.name);
-        let is_waiting = |old: &Old| kept_dir::is_waiting(&old.name);
+        let is_marker = |old: &OldFile| kept_dir::is_marker(&old.name);
+        let is_waiting = |old: &OldFile| kept_dir::is_waiting(&old.name);
         if hidden.iter().any(is_marker) {
             // A copy. The marker is removed last: it shows what the others
             // are.
@@ -286,7 +286,7 @@ impl Files<'_> {
             }
             return Ok((waiting, copies));
         }
-        let is_wanted = |old: &Old| {
+        let is_wanted = |old: &OldFile| {
             old.has_other_names
                 || is_waiting(old)
                 || old.changed.saturating_sub(rotated) <= STRANGER_TIME
@@ -296,11 +296,11 @@ impl Files<'_> {
 
     /// Checks what was moved from the log's name. If it is not a log, it gets
     /// its name back.
-    fn take_over(&self, latest: OsString, id: Id) -> io::Result<Old> {
+    fn take_over(&self, latest: OsString, id: Id) -> io::Result<OldFile> {
         let status = self.kept.dir.entry(&latest)?;
         let status = status.ok_or(io::ErrorKind::NotFound)?;
         if id_of(&status) == id || self.names.is_log(&status) {
-            return Ok(Old::hidden(latest, &status));
+            return Ok(OldFile::hidden(latest, &status));
         }
         let (kept, names) = (&self.kept.dir, self.names);
         rename_to_free(kept, &latest, &names.dir, names.log())?;
@@ -312,13 +312,13 @@ impl Files<'_> {
     fn publish(
         &self,
         old_files: u32,
-        latest: Old,
-        mut numbered: Vec<Old>,
-        kept: Vec<Old>,
+        latest: OldFile,
+        mut numbered: Vec<OldFile>,
+        kept: Vec<OldFile>,
     ) -> io::Result<()> {
         // Files with a number beyond the limit are not touched: rhg keeps one
         // more, and a user who has lowered the limit may want to read them.
-        let is_ours = |old: &&Old| old.number <= old_files;
+        let is_ours = |old: &&OldFile| old.number <= old_files;
         let beyond = numbered.iter().take_while(is_ours).count();
         let beyond = numbered.split_off(beyond);
         let mut over: HashSet<Id> = beyond.iter().map(|old| old.id).collect();
@@ -370,9 +370,9 @@ impl Files<'_> {
     }
 
     /// Links an old file into the directory of kept files.
-    fn hide(&self, old: &mut Old) -> io::Result<()> {
+    fn hide(&self, old: &mut OldFile) -> io::Result<()> {
         let hidden = kept_dir::fresh(old.rotated);
-        match self.give_name(old, &hidden) {
+        match self.add_name(old, &hidden) {
             // A stranger has just moved it: not lost, and found next time.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             given => {
@@ -385,7 +385,7 @@ impl Files<'_> {
 
     /// Makes this number a name of the file. An existing file of that name gets
     /// a new hidden name.
-    fn place(&self, old: &Old, number: u32) -> io::Result<()> {
+    fn place(&self, old: &OldFile, number: u32) -> io::Result<()> {
         let (names, kept) = (&self.names.dir, &self.kept.dir);
         let visible = self.names.number(number);
         let there = names.entry(&visible).ok().flatten();
@@ -394,7 +394,7 @@ impl Files<'_> {
         }
         // The existing file gets this name.
         let name = kept_dir::fresh_untimed();
-        match self.give_name(old, &name) {
+        match self.add_name(old, &name) {
             // It had been moved before it could be hidden.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(());
@@ -435,7 +435,7 @@ impl Files<'_> {
 
     /// Gives an old file a second name in the directory of kept files, or
     /// renames it if it can have only one name.
-    fn give_name(&self, old: &Old, name: &OsString) -> io::Result<()> {
+    fn add_name(&self, old: &OldFile, name: &OsString) -> io::Result<()> {
         let (from, kept) = (self.dir_of(old), &self.kept.dir);
         let linked = from.link_to(&old.name, kept, name);
         let has_no_links = linked.as_ref().is_err_and(|error| {
@@ -463,13 +463,13 @@ impl Files<'_> {
 /// has left, are sorted between them by time. Kept files have their names in
 /// that directory. `over` is left out.
 fn in_order(
-    mut numbered: Vec<Old>,
-    kept: Vec<Old>,
+    mut numbered: Vec<OldFile>,
+    kept: Vec<OldFile>,
     over: &HashSet<Id>,
-) -> Vec<Old> {
+) -> Vec<OldFile> {
     let mut known = over.clone();
     numbered.retain(|old| known.insert(old.id));
-    let mut by_id: HashMap<Id, &Old> = HashMap::new();
+    let mut by_id: HashMap<Id, &OldFile> = HashMap::new();
     for old in &kept {
         by_id.entry(old.id).or_insert(old);
     }
@@ -480,7 +480,7 @@ fn in_order(
     for place in &mut places {
         let it = place.as_ref().and_then(|old| by_id.get(&old.id));
         if let Some(it) = it {
-            timed.extend(place.take().map(|old| Old {
+            timed.extend(place.take().map(|old| OldFile {
                 rotated: it.rotated,
                 name: it.name.clone(),
                 is_hidden: true,
@@ -489,7 +489,7 @@ fn in_order(
         }
     }
     timed.sort_by_key(|old| old.rotated);
-    let in_place = |place: Option<Old>| place.or_else(|| timed.pop());
+    let in_place = |place: Option<OldFile>| place.or_else(|| timed.pop());
     let mut order: Vec<_> = places.into_iter().filter_map(in_place).collect();
     for old in kept {
         if known.insert(old.id) {

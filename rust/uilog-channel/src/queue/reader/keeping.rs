@@ -85,7 +85,7 @@ impl Reader {
     /// Keeps the frame of a command that has begun, until the page refers
     /// neither to it nor to a nested command. Must be called for each such
     /// command before any reader passes its frame.
-    pub fn keep_begun(&mut self, begun: BegunCommand) {
+    pub fn keep_open_command(&mut self, begun: BegunCommand) {
         self.begun.push(begun);
     }
 

@@ -308,7 +308,7 @@ impl Reader {
     /// # Errors
     ///
     /// There is no free descriptor.
-    pub fn told(&self) -> io::Result<ReportedLosses> {
+    pub fn reported(&self) -> io::Result<ReportedLosses> {
         Ok(ReportedLosses {
             page: self.page.try_clone()?,
             count: self.progress.told,

@@ -23,7 +23,7 @@ use uilog_history::filter::Filters;
 use uilog_history::filter::Query;
 use uilog_history::record::Record;
 use uilog_history::scan;
-use uilog_history::scan::Found;
+use uilog_history::scan::Match;
 use uilog_history::when::Span;
 use uilog_sinks::check::SinkFacts;
 
@@ -134,7 +134,7 @@ pub(super) fn entries(
         events: EVENTS.map(str::to_owned).to_vec(),
         ..filters.clone()
     });
-    let each = |last: &mut Last, found: Found<'_>| last.add(&found);
+    let each = |last: &mut Last, found: Match<'_>| last.add(&found);
     let (parts, problems) = scan::scan(&opened.sources, &query, each);
     select::say_problems(&opened.problems, &problems);
     let mut last = Last::default();
@@ -341,7 +341,7 @@ struct Last {
 }
 
 impl Last {
-    fn add(&mut self, found: &Found<'_>) {
+    fn add(&mut self, found: &Match<'_>) {
         let record = &found.record;
         if record.event.as_str() == "session" {
             if self.session.is_none() || self.session_time < found.time {

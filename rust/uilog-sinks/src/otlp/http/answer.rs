@@ -16,7 +16,7 @@ pub(super) const TOO_LARGE: &str = "its answer is too large";
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
-pub(super) enum Failed {
+pub(super) enum RequestError {
     /// The answer is longer than the limit.
     TooLarge {
         /// HTTP's status; 0 if its head is too large.
@@ -26,7 +26,7 @@ pub(super) enum Failed {
     Unasked(String),
 }
 
-impl From<String> for Failed {
+impl From<String> for RequestError {
     fn from(why: String) -> Self {
         Self::Unasked(why)
     }

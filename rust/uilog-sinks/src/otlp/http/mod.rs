@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use rustls::ClientConfig;
 use sha2::Digest;
 use sha2::Sha256;
-use uilog_channel::sink_config;
+use uilog_channel::sink_url;
 use ureq::Agent;
 use ureq::ProxyProtocol;
 use ureq::http::HeaderValue;
@@ -24,9 +24,9 @@ use ureq::unversioned::transport::ConnectProxyConnector;
 use ureq::unversioned::transport::Connector;
 use ureq::unversioned::transport::TcpConnector;
 
-use self::answer::Failed;
 use self::answer::MAX_ANSWER_BYTES;
 pub(crate) use self::answer::Received;
+use self::answer::RequestError;
 use self::answer::TOO_LARGE;
 use self::answer::blot;
 use self::token::bearer;
@@ -137,17 +137,17 @@ impl Collector {
     }
 
     fn agent(&mut self, kind: SignalType) -> Result<Agent, String> {
-        if let Some(agent) = self.kept(kind) {
+        if let Some(agent) = self.connection(kind) {
             return Ok(agent.clone());
         }
         let endpoint = self.settings.endpoint(kind).clone();
         let tls = self.tls_config(&endpoint)?;
         let agent = self.new_agent(&endpoint, tls)?;
-        *self.kept(kind) = Some(agent.clone());
+        *self.connection(kind) = Some(agent.clone());
         Ok(agent)
     }
 
-    fn kept(&mut self, kind: SignalType) -> &mut Option<Agent> {
+    fn connection(&mut self, kind: SignalType) -> &mut Option<Agent> {
         match kind {
             SignalType::Traces => &mut self.traces,
             SignalType::Logs => &mut self.logs,
@@ -224,13 +224,13 @@ impl Collector {
     ) -> Result<Verdict, String> {
         let received = match self.exchange(kind, body) {
             Ok(received) => received,
-            Err(Failed::TooLarge { status }) => {
+            Err(RequestError::TooLarge { status }) => {
                 let text = TOO_LARGE.to_owned();
                 return Ok(Verdict::Refused(Refusal { status, text }));
             }
-            Err(Failed::Unasked(why)) => {
+            Err(RequestError::Unasked(why)) => {
                 // It may be elsewhere by now.
-                *self.kept(kind) = None;
+                *self.connection(kind) = None;
                 return Err(why);
             }
         };
@@ -250,8 +250,8 @@ impl Collector {
         let body = self.packed(kind, Vec::new());
         let received = self.exchange(kind, &body);
         received.map_err(|failed| match failed {
-            Failed::TooLarge { .. } => self.at(kind, TOO_LARGE),
-            Failed::Unasked(why) => self.at(kind, &why),
+            RequestError::TooLarge { .. } => self.at(kind, TOO_LARGE),
+            RequestError::Unasked(why) => self.at(kind, &why),
         })
     }
 
@@ -259,7 +259,7 @@ impl Collector {
         &mut self,
         kind: SignalType,
         body: &[u8],
-    ) -> Result<Received, Failed> {
+    ) -> Result<Received, RequestError> {
         let agent = self.agent(kind)?;
         let endpoint = self.settings.endpoint(kind);
         let mut request = agent
@@ -281,7 +281,7 @@ impl Collector {
         let mut response = match request.send(body) {
             Ok(response) => response,
             Err(ureq::Error::LargeResponseHeader(..)) => {
-                return Err(Failed::TooLarge { status: 0 });
+                return Err(RequestError::TooLarge { status: 0 });
             }
             Err(error) => {
                 return Err(explain::sentence(&error, endpoint).into());
@@ -305,7 +305,7 @@ impl Collector {
             Err(_) if status.as_u16() >= 400 => Vec::new(),
             Err(ureq::Error::BodyExceedsLimit(_)) => {
                 let status = status.as_u16();
-                return Err(Failed::TooLarge { status });
+                return Err(RequestError::TooLarge { status });
             }
             Err(error) => {
                 let why = explain::sentence(&error, endpoint);
@@ -315,7 +315,8 @@ impl Collector {
         for secret in &secrets {
             blot(&mut body, secret.as_bytes());
         }
-        let wrong = explain::misunderstanding(status.as_u16(), &body, endpoint);
+        let wrong =
+            explain::protocol_mismatch(status.as_u16(), &body, endpoint);
         if let Some(wrong) = wrong {
             return Err(wrong.to_owned().into());
         }
@@ -331,7 +332,7 @@ impl Collector {
     /// An error message with the URL.
     fn at(&self, kind: SignalType, why: &str) -> String {
         let url = &self.settings.endpoint(kind).url;
-        let shown = sink_config::shown_url(url.as_bytes());
+        let shown = sink_url::shown_url(url.as_bytes());
         let hint = hint_of(url);
         format!("{shown}{hint}: {why}").replace(char::is_control, " ")
     }

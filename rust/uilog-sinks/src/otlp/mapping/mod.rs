@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
 
-use self::span::RecordPosition;
+use self::span::TracePosition;
 use self::span::blocked;
 use self::span::command;
 use self::span::part;
@@ -91,7 +91,7 @@ pub(crate) fn map(
     out: &mut Vec<u8>,
 ) -> Result<Signal, Unmappable> {
     let end = nanos(&record.time).ok_or(Unmappable("time"))?;
-    let place = RecordPosition::of(record)?;
+    let place = TracePosition::of(record)?;
     // Which of the two signals a record belongs to depends on its duration,
     // as with any other event.
     let is_lost = *record.event == *"commandlost"
@@ -117,7 +117,7 @@ pub(crate) fn map(
 /// The fields of a log record.
 fn log(
     record: &Stored<'_>,
-    place: &RecordPosition,
+    place: &TracePosition,
     time: u64,
     out: &mut Vec<u8>,
 ) {

@@ -45,7 +45,7 @@ mod field {
 }
 
 /// A record's position in a trace.
-pub(super) struct RecordPosition {
+pub(super) struct TracePosition {
     pub(super) trace: [u8; 16],
     /// The command's or the hook's span, if there is one.
     pub(super) span: Option<[u8; 8]>,
@@ -57,7 +57,7 @@ pub(super) struct RecordPosition {
     pub(super) is_made_up: bool,
 }
 
-impl RecordPosition {
+impl TracePosition {
     pub(super) fn of(record: &Stored<'_>) -> Result<Self, Unmappable> {
         fn id<const BYTES: usize>(
             text: Option<&str>,
@@ -118,7 +118,7 @@ impl Span<'_> {
     fn put(
         &self,
         record: &Stored<'_>,
-        place: &RecordPosition,
+        place: &TracePosition,
         end: u64,
         attributes: impl FnOnce(&mut Attributes<'_>),
         out: &mut Vec<u8>,
@@ -149,7 +149,7 @@ impl Span<'_> {
 /// The span of a command.
 pub(super) fn command(
     record: &Stored<'_>,
-    place: &RecordPosition,
+    place: &TracePosition,
     end: u64,
     out: &mut Vec<u8>,
 ) {
@@ -244,7 +244,7 @@ fn refusal(record: &Stored<'_>) -> Option<Failure> {
 /// The span of something within a command.
 pub(super) fn part(
     record: &Stored<'_>,
-    place: &RecordPosition,
+    place: &TracePosition,
     end: u64,
     duration: u64,
     out: &mut Vec<u8>,
@@ -319,7 +319,7 @@ fn part_failure(record: &Stored<'_>) -> Option<Failure> {
 /// so each span ends at the event. Returns how many.
 pub(super) fn blocked(
     record: &Stored<'_>,
-    place: &RecordPosition,
+    place: &TracePosition,
     end: u64,
     out: &mut Vec<u8>,
 ) -> u64 {

@@ -18,7 +18,7 @@ mod worker;
 pub use self::page::Progress;
 pub use self::sending::Flushed;
 pub use self::sending::Refused;
-pub use self::sending::Round;
+pub use self::sending::SendResult;
 pub use self::sending::Sending;
 pub use self::sending::UNNOTED;
 pub use self::worker::Worker;

@@ -15,11 +15,11 @@ use uilog_spool::Spool;
 use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
 use crate::otlp::losses;
-use crate::otlp::losses::Due;
+use crate::otlp::losses::DueReport;
 use crate::otlp::request::SignalType;
 use crate::otlp::ship::BatchObserver;
 use crate::otlp::ship::BatchResult;
-use crate::otlp::unnoted;
+use crate::otlp::unsaved_progress;
 
 /// The progress so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Progress {
 
 /// Shared by the threads that send the signals: the spool's sender, and the
 /// progress.
-pub(super) struct Desk<'a> {
+pub(super) struct SharedSender<'a> {
     pub(super) spool: &'a Spool,
     pub(super) sender: Sender,
     pub(super) is_forced: bool,
@@ -40,15 +40,15 @@ pub(super) struct Desk<'a> {
     pub(super) rejection: Option<String>,
     /// Why progress cannot be saved. This sender sends no record twice, and
     /// what it removes makes room; but the next sender would.
-    pub(super) unnoted: Option<Error>,
+    pub(super) unsaved: Option<Error>,
     /// Appended once the collector has accepted something.
-    pub(super) report: Option<Due>,
+    pub(super) report: Option<DueReport>,
     pub(super) tell: &'a mut (dyn FnMut(Progress) + Send),
 }
 
 /// Where it is written down what becomes of a batch.
 pub(super) struct Page<'a, 'b> {
-    pub(super) desk: &'a Mutex<Desk<'b>>,
+    pub(super) desk: &'a Mutex<SharedSender<'b>>,
     pub(super) batch: &'a Batch,
     /// How many of its records have a result.
     pub(super) settled: usize,
@@ -60,7 +60,7 @@ pub(super) struct Page<'a, 'b> {
 }
 
 impl BatchObserver for Page<'_, '_> {
-    fn settle(&mut self, it: BatchResult) {
+    fn finish(&mut self, it: BatchResult) {
         let all = it.end.saturating_sub(self.settled) as u64;
         self.settled = it.end;
         let rejected = it.rejected.len() as u64 + it.unknown;
@@ -72,17 +72,17 @@ impl BatchObserver for Page<'_, '_> {
         }
         let reason = it.reason.as_bytes();
         let BatchResult { end, unknown, .. } = it;
-        let settled = desk.sender.settle_up_to(
+        let settled = desk.sender.finish_up_to(
             self.batch,
             end,
             &it.rejected,
             reason,
             unknown,
         );
-        desk.unnoted = settled.err();
-        if desk.unnoted.is_none() && desk.is_forced {
+        desk.unsaved = settled.err();
+        if desk.unsaved.is_none() && desk.is_forced {
             for kind in SignalType::ALL {
-                unnoted::clear(self.dir, kind);
+                unsaved_progress::clear(self.dir, kind);
             }
         }
         let records = self.batch.records();

@@ -16,9 +16,9 @@ use uilog_spool::Error;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
 
-use super::page::Desk;
 use super::page::Page;
 use super::page::Progress;
+use super::page::SharedSender;
 use super::page::lock;
 use crate::otlp::accepted::Accepted;
 use crate::otlp::backoff::Backoff;
@@ -27,7 +27,7 @@ use crate::otlp::losses::Reports;
 use crate::otlp::request::SignalType;
 use crate::otlp::ship::Outcome;
 use crate::otlp::ship::Shipper;
-use crate::otlp::unnoted;
+use crate::otlp::unsaved_progress;
 
 /// Records of a batch at most: some requests, so that one can be made while
 /// another is looked at.
@@ -48,7 +48,7 @@ const MAX_LOOKS: u32 = 16;
 
 /// How it has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Round {
+pub enum SendResult {
     /// Nothing is left.
     Drained,
     /// Another process is sending.
@@ -70,7 +70,7 @@ pub struct Flushed {
     /// The progress.
     pub progress: Progress,
     /// Why something is left, if it is.
-    pub end: Round,
+    pub end: SendResult,
     /// For each channel, why records of that signal are left.
     pub waiting: [Option<String>; CHANNELS],
     /// Why something has been rejected, of the first.
@@ -130,7 +130,7 @@ impl<P: RequestSender> Sending<P> {
         mut self,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Flushed {
-        let end = self.look_again(true, progress, &mut || {});
+        let end = self.send_and_recheck(true, progress, &mut || {});
         Flushed {
             progress: self.progress,
             end,
@@ -140,19 +140,19 @@ impl<P: RequestSender> Sending<P> {
     }
 
     /// Sends all that waits, if the collector may be asked.
-    pub fn round(&mut self) -> Round {
-        self.look_again(false, &mut |_| {}, &mut || {})
+    pub fn round(&mut self) -> SendResult {
+        self.send_and_recheck(false, &mut |_| {}, &mut || {})
     }
 
     /// Sends, and then checks once more: a process that has appended after the
     /// last check has found the lock taken, and relies on its holder.
     /// `unlocking` is called in between.
-    pub(super) fn look_again(
+    pub(super) fn send_and_recheck(
         &mut self,
         is_forced: bool,
         progress: &mut (dyn FnMut(Progress) + Send),
         unlocking: &mut dyn FnMut(),
-    ) -> Round {
+    ) -> SendResult {
         self.waits = [const { None }; CHANNELS];
         for _ in 0..MAX_LOOKS {
             let now = SystemTime::now();
@@ -169,8 +169,8 @@ impl<P: RequestSender> Sending<P> {
             }
             let sender = match Sender::try_lock(&self.spool) {
                 Ok(Some(sender)) => sender,
-                Ok(None) => return Round::Busy,
-                Err(error) => return Round::Failed(error.to_string()),
+                Ok(None) => return SendResult::Busy,
+                Err(error) => return SendResult::Failed(error.to_string()),
             };
             let drained =
                 self.drain(sender, is_due, is_forced, progress, unlocking);
@@ -180,7 +180,7 @@ impl<P: RequestSender> Sending<P> {
                         *wait = wait.take().or(new);
                     }
                 }
-                Err(error) => return Round::Failed(error.to_string()),
+                Err(error) => return SendResult::Failed(error.to_string()),
             }
             let is_due: [bool; CHANNELS] =
                 std::array::from_fn(|it| self.waits[it].is_none());
@@ -198,7 +198,7 @@ impl<P: RequestSender> Sending<P> {
             let reason = backoff.reason;
             return Some(Wait { time, reason });
         }
-        let time = unnoted::wait(dir, kind, now)?;
+        let time = unsaved_progress::wait(dir, kind, now)?;
         let reason = UNNOTED.to_owned();
         Some(Wait { time, reason })
     }
@@ -214,14 +214,14 @@ impl<P: RequestSender> Sending<P> {
         unlocking: &mut dyn FnMut(),
     ) -> Result<[Option<Wait>; CHANNELS], Error> {
         let reports = self.reports.as_ref();
-        let desk = Mutex::new(Desk {
+        let desk = Mutex::new(SharedSender {
             spool: &self.spool,
             report: reports.and_then(|it| it.due(&self.spool)),
             sender,
             is_forced,
             progress: self.progress,
             rejection: self.rejection.take(),
-            unnoted: None,
+            unsaved: None,
             tell: progress,
         });
         let dir = self.spool.dir();
@@ -266,7 +266,7 @@ impl<P: RequestSender> Sending<P> {
         let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.progress = desk.progress;
         self.rejection = desk.rejection;
-        let Some(error) = desk.unnoted else {
+        let Some(error) = desk.unsaved else {
             let [of_first, of_second] = results;
             return Ok([of_first?, of_second?]);
         };
@@ -274,7 +274,7 @@ impl<P: RequestSender> Sending<P> {
         let now = SystemTime::now();
         let mut waits = results.map(|it| it.unwrap_or(None));
         for kind in SignalType::ALL {
-            let time = unnoted::mark(dir, kind, now, random());
+            let time = unsaved_progress::mark(dir, kind, now, random());
             waits[kind.channel()].get_or_insert_with(|| Wait {
                 time,
                 reason: format!("{UNNOTED}: {error}"),
@@ -285,18 +285,18 @@ impl<P: RequestSender> Sending<P> {
 }
 
 /// What a round has come to.
-fn joined(spool: &Path, waits: &[Option<Wait>; CHANNELS]) -> Round {
+fn joined(spool: &Path, waits: &[Option<Wait>; CHANNELS]) -> SendResult {
     let of = |kind: SignalType| {
         let wait = waits[kind.channel()].as_ref()?;
         Some((kind, &*wait.reason))
     };
     let times = waits.iter().flatten().map(|it| it.time);
     let Some(wait) = times.min() else {
-        return Round::Drained;
+        return SendResult::Drained;
     };
     let waiting: Vec<_> = SignalType::ALL.into_iter().filter_map(of).collect();
     let reason = Refused::new(spool, &waiting).reason;
-    Round::Later { wait, reason }
+    SendResult::Later { wait, reason }
 }
 
 /// What a collector does not take now.
@@ -341,7 +341,7 @@ impl Refused {
 /// the signal has to wait, if so.
 fn drain_signal<P: RequestSender>(
     shipper: &mut Shipper<P>,
-    desk: &Mutex<Desk<'_>>,
+    desk: &Mutex<SharedSender<'_>>,
     dir: &Path,
     mut batch: Batch,
 ) -> Result<Option<Wait>, Error> {
@@ -368,7 +368,8 @@ fn drain_signal<P: RequestSender>(
                 // If the delay cannot be saved, this process observes it
                 // nevertheless, but the next one does not.
                 let noted = backoff.save(dir, kind).or_else(|error| {
-                    let marked = unnoted::mark_until(dir, kind, now + time);
+                    let marked =
+                        unsaved_progress::mark_until(dir, kind, now + time);
                     marked.map_err(|_| error)
                 });
                 let reason = match noted {

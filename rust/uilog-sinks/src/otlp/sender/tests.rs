@@ -15,7 +15,7 @@ use uilog_spool::Writer;
 
 use super::page::Progress;
 use super::sending::BUSY;
-use super::sending::Round;
+use super::sending::SendResult;
 use super::sending::Sending;
 use super::sending::UNNOTED;
 use super::worker::Worker;
@@ -55,14 +55,15 @@ fn what_comes_between_the_last_look_and_the_lock_is_sent() {
     let spool = Spool::open(dir.path(), Options::default()).unwrap();
     append(&spool, 1);
     let mut looks = 0;
-    let round = sending(&spool).look_again(false, &mut |_| {}, &mut || {
-        looks += 1;
-        if looks <= 2 {
-            append(&spool, 1 + looks);
-            assert_eq!(sending(&spool).round(), Round::Busy);
-        }
-    });
-    assert_eq!((round, looks), (Round::Drained, 3));
+    let round =
+        sending(&spool).send_and_recheck(false, &mut |_| {}, &mut || {
+            looks += 1;
+            if looks <= 2 {
+                append(&spool, 1 + looks);
+                assert_eq!(sending(&spool).round(), SendResult::Busy);
+            }
+        });
+    assert_eq!((round, looks), (SendResult::Drained, 3));
     let stats = spool.stats().unwrap();
     assert_eq!((stats.pending, stats.rejected), (0, 3));
 }
@@ -149,7 +150,7 @@ fn what_cannot_be_written_down_is_not_sent_again_at_once() {
     let posts = AtomicU32::new(0);
     for _ in 0..3 {
         let round = counting(&spool, &posts).round();
-        let Round::Later { wait, reason } = round else {
+        let SendResult::Later { wait, reason } = round else {
             panic!("{round:?}");
         };
         assert!(wait > BUSY, "{wait:?}");
@@ -158,11 +159,11 @@ fn what_cannot_be_written_down_is_not_sent_again_at_once() {
     assert_eq!(asked(&posts), 1);
     std::fs::remove_dir(&in_the_way).unwrap();
     let flushed = counting(&spool, &posts).flush(&mut |_| {});
-    assert_eq!(flushed.end, Round::Drained);
+    assert_eq!(flushed.end, SendResult::Drained);
     assert_eq!(asked(&posts), 2);
     append_record(&mut writer, 2, 1);
     let round = counting(&spool, &posts).round();
-    assert_eq!((round, asked(&posts)), (Round::Drained, 3));
+    assert_eq!((round, asked(&posts)), (SendResult::Drained, 3));
 }
 
 #[test]
@@ -174,7 +175,7 @@ fn what_a_later_program_has_written_waits_for_it() {
     append_record(&mut writer, 2, 2);
     let posts = AtomicU32::new(0);
     let flushed = counting(&spool, &posts).flush(&mut |_| {});
-    assert_eq!(flushed.end, Round::Drained);
+    assert_eq!(flushed.end, SendResult::Drained);
     let sent = Progress {
         sent: 1,
         ..Progress::default()

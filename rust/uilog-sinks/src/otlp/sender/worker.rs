@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::sending::BUSY;
-use super::sending::Round;
+use super::sending::SendResult;
 use super::sending::Sending;
 use super::sending::UNREADABLE;
 use crate::otlp::http::RequestSender;
@@ -85,9 +85,9 @@ impl Shared {
 }
 
 /// Notifies the owner when the thread ends, in whatever way.
-struct Ending(Arc<Shared>);
+struct EndNotifier(Arc<Shared>);
 
-impl Drop for Ending {
+impl Drop for EndNotifier {
     fn drop(&mut self) {
         self.0.state().has_ended = true;
         self.0.changed.notify_all();
@@ -111,7 +111,7 @@ impl Worker {
         mut sending: Sending<P>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let ending = Ending(Arc::clone(&shared));
+        let ending = EndNotifier(Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("uilog-otlp".to_owned())
             .spawn(move || {
@@ -180,16 +180,17 @@ fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
         // Records that were appended since are sent, too.
         let is_hurried = shared.begin_round();
         let round = sending.round();
-        if is_hurried && matches!(round, Round::Later { .. } | Round::Failed(_))
+        if is_hurried
+            && matches!(round, SendResult::Later { .. } | SendResult::Failed(_))
         {
             shared.state().is_refused = true;
         }
         time = match round {
-            Round::Drained => None,
+            SendResult::Drained => None,
             // The process that is sending checks once more before it ends.
-            Round::Busy => Some(BUSY),
-            Round::Later { wait, .. } => Some(wait),
-            Round::Failed(_) => Some(UNREADABLE),
+            SendResult::Busy => Some(BUSY),
+            SendResult::Later { wait, .. } => Some(wait),
+            SendResult::Failed(_) => Some(UNREADABLE),
         };
     }
 }

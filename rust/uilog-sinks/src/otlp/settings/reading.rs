@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use uilog_channel::sink_config;
 use uilog_channel::sink_config::SinkConfig;
+use uilog_channel::sink_url;
 use uilog_config::items::Value;
 use ureq::http::HeaderName;
 use ureq::http::HeaderValue;
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
         let address = std::str::from_utf8(address.trim_ascii())
             .map_err(|_| "its URL is not UTF-8")?;
         if !address.is_empty() {
-            let shown = sink_config::shown_url(&definition.url);
+            let shown = sink_url::shown_url(&definition.url);
             let base = Base::parse(address)
                 .map_err(|why| format!("'{shown}': {why}"))?;
             for advice in &base.advice {

@@ -16,13 +16,13 @@
 //!
 //! Must not know the spool's files, or networks.
 
-mod known;
 mod request;
+mod results;
 mod shipper;
 #[cfg(test)]
 mod tests;
 
-pub use self::known::BatchObserver;
-pub use self::known::BatchResult;
-pub use self::known::Outcome;
+pub use self::results::BatchObserver;
+pub use self::results::BatchResult;
+pub use self::results::Outcome;
 pub use self::shipper::Shipper;

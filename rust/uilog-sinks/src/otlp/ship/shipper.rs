@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::thread;
 
-use super::known::BatchObserver;
-use super::known::Known;
-use super::known::Outcome;
 use super::request::MAX_BYTES;
 use super::request::MAX_RECORDS;
 use super::request::Request;
 use super::request::Requests;
+use super::results::BatchObserver;
+use super::results::Outcome;
+use super::results::PendingResults;
 use crate::otlp::http::RequestSender;
 use crate::otlp::request::SignalType;
 use crate::otlp::verdict::Verdict;
@@ -63,7 +63,7 @@ impl<P: RequestSender> Shipper<P> {
         records: &[uilog_spool::Record],
         book: &mut impl BatchObserver,
     ) -> Outcome {
-        let mut known = Known::default();
+        let mut known = PendingResults::default();
         let mut requests = Requests::new(records, self.kind);
         let mut left = VecDeque::new();
         let bytes: usize = records.iter().map(|it| it.payload.len()).sum();
@@ -113,7 +113,7 @@ impl<P: RequestSender> Shipper<P> {
             if !book.may_reject(known.refused.len() as u64) {
                 return known.not_accepted(book);
             }
-            known.settle(0, String::new(), book);
+            known.report_finished(0, String::new(), book);
         }
         Outcome::Done
     }
@@ -125,7 +125,7 @@ impl<P: RequestSender> Shipper<P> {
         &mut self,
         requests: &mut Requests<'_>,
         left: &mut VecDeque<Request>,
-        known: &mut Known,
+        known: &mut PendingResults,
         book: &mut impl BatchObserver,
     ) -> Option<(Request, Verdict)> {
         let Self {

@@ -8,10 +8,10 @@ use serde_json::json;
 use uilog_spool::Record;
 use uilog_spool::RecordId;
 
-use super::known::BatchObserver;
-use super::known::BatchResult;
-use super::known::Outcome;
 use super::request::MAX_RECORDS;
+use super::results::BatchObserver;
+use super::results::BatchResult;
+use super::results::Outcome;
 use super::shipper::Shipper;
 use crate::otlp::http::RequestSender;
 use crate::otlp::request::SignalType;
@@ -53,7 +53,7 @@ struct Told {
 }
 
 impl BatchObserver for Told {
-    fn settle(&mut self, it: BatchResult) {
+    fn finish(&mut self, it: BatchResult) {
         assert!(it.end >= self.end, "{it:?}");
         let is_new = |index: &usize| (self.end..it.end).contains(index);
         assert!(it.rejected.iter().all(is_new), "{it:?}");

@@ -13,13 +13,13 @@ use crate::rule::user_marker;
 
 /// What a finder has found.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Finding {
     pub(crate) range: Range<usize>,
     pub(crate) rule: Rule,
     hash: Option<String>,
 }
 
-impl Found {
+impl Finding {
     pub(crate) fn new(range: Range<usize>, rule: Rule) -> Self {
         Self {
             range,
@@ -52,7 +52,7 @@ impl Found {
 
 /// The found places, in order, without touching one another or a part of a
 /// marker; places within a marker are dropped.
-pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
+pub(crate) fn tidied(mut found: Vec<Finding>, text: &[u8]) -> Vec<Finding> {
     if found.is_empty() {
         return found;
     }
@@ -78,7 +78,7 @@ pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
     found.sort_by_key(|found| {
         (found.range.start, usize::MAX - found.range.end, rank(found))
     });
-    let mut tidied: Vec<Found> = Vec::new();
+    let mut tidied: Vec<Finding> = Vec::new();
     for found in found {
         match tidied.last_mut() {
             Some(last) if found.range.start < last.range.end => {
@@ -96,7 +96,7 @@ pub(crate) fn tidied(mut found: Vec<Found>, text: &[u8]) -> Vec<Found> {
 }
 
 /// How unspecific a rule is.
-fn rank(found: &Found) -> u8 {
+fn rank(found: &Finding) -> u8 {
     match found.rule {
         Rule::SECRET => 3,
         Rule::URL_PASSWORD | Rule::URL_PARAMETER | Rule::URL_TOKEN => 2,

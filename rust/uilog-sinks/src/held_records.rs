@@ -10,14 +10,14 @@ use crate::lane::RecordPosition;
 
 /// All of them, by their numbers.
 #[derive(Debug, Default)]
-pub(crate) struct Holds {
-    all: BTreeMap<u64, Hold>,
+pub(crate) struct HeldRecords {
+    all: BTreeMap<u64, HeldRecord>,
     /// Records before this one are done, except for held ones.
     passed: u64,
 }
 
 #[derive(Debug)]
-struct Hold {
+struct HeldRecord {
     position: u64,
     /// How many sinks hold it.
     sinks: usize,
@@ -25,12 +25,12 @@ struct Hold {
     is_gone: bool,
 }
 
-impl Holds {
+impl HeldRecords {
     /// A sink holds these records. Those up to the number `settled` have left
     /// the queue, unless another sink holds them.
     pub(crate) fn add(&mut self, places: Vec<RecordPosition>, settled: u64) {
         for RecordPosition { number, position } in places {
-            let hold = self.all.entry(number).or_insert(Hold {
+            let hold = self.all.entry(number).or_insert(HeldRecord {
                 position,
                 sinks: 0,
                 is_gone: number <= settled,
@@ -72,7 +72,7 @@ impl Holds {
     }
 
     /// How many are not in the queue any more.
-    pub(crate) fn gone(&self) -> u64 {
+    pub(crate) fn removed(&self) -> u64 {
         self.all.values().filter(|it| it.is_gone).count() as u64
     }
 }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_two_sinks_hold_is_released_by_the_second() {
-        let mut holds = Holds::default();
+        let mut holds = HeldRecords::default();
         holds.add(places(&[2, 3]), 0);
         holds.add(places(&[3]), 0);
         assert_eq!(holds.pass(2), [20]);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_is_released_before_it_is_settled_was_never_held() {
-        let mut holds = Holds::default();
+        let mut holds = HeldRecords::default();
         holds.add(places(&[2]), 0);
         assert!(holds.remove(places(&[2])).is_empty());
         assert!(holds.pass(3).is_empty());
@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn what_has_been_given_up_is_at_risk_until_it_is_released() {
-        let mut holds = Holds::default();
+        let mut holds = HeldRecords::default();
         assert!(holds.pass(3).is_empty());
         holds.add(places(&[2, 4]), 3);
-        assert_eq!(holds.gone(), 1);
+        assert_eq!(holds.removed(), 1);
         assert_eq!(holds.pass(4), [40]);
         assert_eq!(holds.remove(places(&[2, 4])), [40]);
-        assert_eq!(holds.gone(), 0);
+        assert_eq!(holds.removed(), 0);
     }
 }

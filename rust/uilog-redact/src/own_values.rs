@@ -14,7 +14,7 @@ const MAX_HOST_BYTES: usize = 128;
 const MAX_COMMAND_BYTES: usize = 40;
 
 /// Whether this option of this event is never redacted.
-pub fn is_own_words(event: &[u8], key: &[u8], value: &[u8]) -> bool {
+pub fn is_own_value(event: &[u8], key: &[u8], value: &[u8]) -> bool {
     match (event, key) {
         (b"lockwait" | b"lockbroken" | b"commandslow", b"holder_session") => {
             is_session(value)
@@ -121,7 +121,7 @@ mod tests {
             ("session", "extensions", "evolve=11.1.0 rebase=internal"),
         ] {
             let is_own = |event: &str, value: &str| {
-                is_own_words(event.as_bytes(), key.as_bytes(), value.as_bytes())
+                is_own_value(event.as_bytes(), key.as_bytes(), value.as_bytes())
             };
             assert!(is_own(event, value), "{event} {key}");
             assert!(!is_own("deploy", value), "{key}");

@@ -20,13 +20,14 @@ use uilog_sys::pidfd;
 
 use crate::client::Client;
 use crate::directory;
+use crate::directory::ClaimResult;
 use crate::directory::ClaimedQueue;
-use crate::directory::Found;
 use crate::doorbell::HURRY;
-use crate::doorbell::Ring;
+use crate::doorbell::Wakeup;
+use crate::doorbell::Wakeups;
 use crate::ids::ClientId;
 use crate::server::Server;
-use crate::trust::Trust;
+use crate::trust::WriterTrust;
 
 /// After a wakeup, further ones are awaited so long before sinks get records:
 /// hg, which may be about to log more, has the processors.
@@ -41,26 +42,30 @@ const MAX_USELESS: usize = 4096;
 
 impl Server {
     /// Receives wakeups; true if there were any.
-    pub(crate) fn hear(&mut self) -> bool {
+    pub(crate) fn receive_wakeups(&mut self) -> bool {
         let Some(doorbell) = &self.doorbell else {
             return false;
         };
-        let mut heard = doorbell.hear();
-        if let Some(older) = &self.older {
-            let more = older.doorbell.hear();
-            heard.rings.extend(more.rings);
-            heard.may_have_missed |= more.may_have_missed;
+        let mut heard = doorbell.receive_all();
+        let older = self.older.as_ref().and_then(|it| it.doorbell.as_ref());
+        if let Some(older) = older {
+            heard.add(older.receive_all());
         }
+        self.handle_wakeups(&heard)
+    }
+
+    /// Looks after the queues of these wakeups; true if there are any.
+    pub(crate) fn handle_wakeups(&mut self, heard: &Wakeups) -> bool {
         let was_at_rest = self.is_at_rest();
-        for ring in &heard.rings {
-            self.heard(ring);
+        for ring in &heard.wakeups {
+            self.handle_wakeup(ring);
         }
         let now = Instant::now();
         if heard.may_have_missed {
             self.scan_at = now;
         }
         // Waiting processes do not prevent an agent from ending.
-        let has_rung = heard.rings.iter().any(|it| it.name != HURRY);
+        let has_rung = heard.wakeups.iter().any(|it| it.name != HURRY);
         if has_rung {
             if was_at_rest {
                 self.gather_until = Some(now + GATHER);
@@ -71,7 +76,7 @@ impl Server {
         has_rung
     }
 
-    pub(crate) fn heard(&mut self, ring: &Ring) {
+    pub(crate) fn handle_wakeup(&mut self, ring: &Wakeup) {
         let name = &*ring.name;
         if name == HURRY {
             self.groups.press();
@@ -93,11 +98,11 @@ impl Server {
         if let Some(client) = known {
             client.is_rung = true;
             client.may_await = true;
-            if let Trust::Proven = client.trust {
+            if let WriterTrust::Proven = client.trust {
                 return;
             }
             if is_from_here() {
-                client.trust = Trust::Proven;
+                client.trust = WriterTrust::Proven;
                 client.process = ring.pid.and_then(pidfd::open);
             }
             return;
@@ -110,34 +115,34 @@ impl Server {
         }
         // First of all, since the process may be about to end.
         let is_proven = is_from_here();
-        self.admission.begin_looking();
+        self.admission.clear_cache();
         let dir = Arc::clone(&self.directories.own);
-        self.take(&dir, name, is_proven, ring.pid);
+        self.claim(&dir, name, is_proven, ring.pid);
     }
 
     /// Claims a queue, if that is possible; `pid` is its writer, if known, and
     /// `is_proven` whether it is known to be from here.
-    pub(crate) fn take(
+    pub(crate) fn claim(
         &mut self,
         dir: &Arc<OwnDir>,
         name: &OsStr,
         is_proven: bool,
         pid: Option<Pid>,
     ) {
-        match directory::take(dir, name, &self.namespaces) {
-            Found::Taken(taken) => {
+        match directory::claim(dir, name, &self.namespaces) {
+            ClaimResult::Taken(taken) => {
                 self.add(dir, name, *taken, is_proven, pid);
             }
-            Found::Others | Found::Exhausted => self.scan_again(),
-            Found::Gone => {}
-            Found::Useless => {
+            ClaimResult::Others | ClaimResult::Exhausted => self.scan_again(),
+            ClaimResult::Gone => {}
+            ClaimResult::Useless => {
                 if self.useless.len() >= MAX_USELESS {
                     self.useless.clear();
                 }
                 self.useless
                     .insert((name.to_owned(), dir.path().to_owned()));
             }
-            Found::Damaged => self.remove_damaged(dir, name),
+            ClaimResult::Damaged => self.remove_damaged(dir, name),
         }
     }
 
@@ -176,8 +181,8 @@ impl Server {
             }
         };
         let trust = match is_proven {
-            true => Trust::Proven,
-            false => Trust::Unproven(Instant::now()),
+            true => WriterTrust::Proven,
+            false => WriterTrust::Unproven(Instant::now()),
         };
         let id = self.next_id;
         let client =
@@ -202,7 +207,7 @@ impl Server {
         origin: &Origin,
         file: (u64, u64),
     ) -> Option<Pid> {
-        self.admission.is_open_there(origin, file)
+        self.admission.has_file_open(origin, file)
     }
 
     /// A queue's file cannot be read; that is reported once.
@@ -221,7 +226,7 @@ impl Server {
     pub(crate) fn scan(&mut self) {
         self.scanned_at = Instant::now();
         self.scan_at = self.scanned_at + self.scan_every;
-        self.admission.begin_looking();
+        self.admission.clear_cache();
         for client in self.clients.values_mut() {
             client.is_rung = true;
             client.may_have_ended = true;
@@ -238,7 +243,7 @@ impl Server {
                 if self.clients.len() >= self.max_clients {
                     break;
                 }
-                self.take(&dir, &name, false, None);
+                self.claim(&dir, &name, false, None);
             }
         }
         if self.clients.len() >= self.max_clients {
@@ -258,7 +263,7 @@ impl Server {
             return;
         };
         // Unless some of its records are on their way.
-        if client.is_settled() && client.page.is_told() {
+        if client.is_drained() && client.page.is_reported() {
             let path = client.dir.path().to_owned();
             self.useless.insert((client.name.clone(), path));
             self.forget(id);

@@ -18,15 +18,15 @@ use uilog_sys::living_file;
 
 use crate::ids::ClientId;
 use crate::server::Server;
-use crate::slow::Due;
-use crate::trust::Trust;
+use crate::slow::DueEvent;
+use crate::trust::WriterTrust;
 
 /// A queue for one record.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 impl Server {
     /// Logs commands that run for a long time.
-    pub(crate) fn tell_slow(&mut self) {
+    pub(crate) fn report_slow_commands(&mut self) {
         let now = Instant::now();
         let ids: Vec<_> = self.clients.keys().copied().collect();
         let mut due = Vec::new();
@@ -35,7 +35,7 @@ impl Server {
         }
         for it in due {
             // If there is no room for it, no event of hg's is lost.
-            let _ = self.append_own(&it);
+            let _ = self.append_to_new_queue(&it);
         }
     }
 
@@ -47,15 +47,15 @@ impl Server {
             .min()
     }
 
-    fn slow_of(&mut self, id: ClientId, now: Instant) -> Vec<Due> {
+    fn slow_of(&mut self, id: ClientId, now: Instant) -> Vec<DueEvent> {
         let Some(client) = self.clients.get_mut(&id) else {
             return Vec::new();
         };
         let open = client.feed.queue.open_command().ok().flatten();
-        if !client.slow.is_to_look(open, now) {
+        if !client.slow.is_due(open, now) {
             return Vec::new();
         }
-        let is_from_here = matches!(client.trust, Trust::Proven);
+        let is_from_here = matches!(client.trust, WriterTrust::Proven);
         // Facts that other processes report about themselves are logged at
         // their end.
         if open.is_none() || !is_from_here || !client.is_alive() {
@@ -69,14 +69,17 @@ impl Server {
             let Some(bound) = known.slow() else {
                 continue;
             };
-            let found = client.slow.look(&mut client.feed, command, bound, now);
+            let found =
+                client
+                    .slow
+                    .next_event(&mut client.feed, command, bound, now);
             due.extend(found);
         }
         due
     }
 
     /// Writes a record to a new queue, and claims that queue.
-    fn append_own(&mut self, due: &Due) -> io::Result<()> {
+    fn append_to_new_queue(&mut self, due: &DueEvent) -> io::Result<()> {
         let dir = Arc::clone(&self.directories.own);
         let name = agent_address::new_queue();
         let origin = Origin {
@@ -94,7 +97,7 @@ impl Server {
         let file = living_file::create(&dir, &name, fill)?;
         // It has ended, like its writer.
         drop(file);
-        self.take(&dir, &name, true, None);
+        self.claim(&dir, &name, true, None);
         Ok(())
     }
 }

@@ -16,13 +16,13 @@ const ASK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The descriptors to wait for.
 #[derive(Debug, Default)]
-pub(crate) struct Awaited<'fd> {
+pub(crate) struct PollSet<'fd> {
     fds: Vec<PollFd<'fd>>,
     /// Some process has no descriptor to wait for.
     must_ask: bool,
 }
 
-impl<'fd> Awaited<'fd> {
+impl<'fd> PollSet<'fd> {
     /// Until this becomes readable.
     pub(crate) fn add(&mut self, fd: BorrowedFd<'fd>) {
         self.fds.push(PollFd::new(fd, PollFlags::POLLIN));

@@ -20,7 +20,7 @@ const NAMES: [&[u8]; 9] = [
 ];
 
 /// Whether a value is only a placeholder.
-pub(crate) fn is_stand_in(value: &[u8]) -> bool {
+pub(crate) fn is_example(value: &[u8]) -> bool {
     if value.len() > MAX_BYTES {
         return false;
     }
@@ -134,7 +134,7 @@ mod tests {
             "your-token-here",
             "%24%7BPW%7D",
         ] {
-            assert!(is_stand_in(value.as_bytes()), "{value}");
+            assert!(is_example(value.as_bytes()), "{value}");
         }
         for value in [
             "hunter2",
@@ -146,7 +146,7 @@ mod tests {
             "$1abc",
             "password1",
         ] {
-            assert!(!is_stand_in(value.as_bytes()), "{value}");
+            assert!(!is_example(value.as_bytes()), "{value}");
         }
     }
 }

@@ -41,7 +41,7 @@ impl<F: Files> Sender<F> {
         indices: &[usize],
         reason: &[u8],
     ) -> Result<(), Error> {
-        self.settle_partly(batch, indices, reason, 0)
+        self.reject_with_unknown(batch, indices, reason, 0)
     }
 
     /// Like [`Sender::reject`], and the receiver has rejected `unknown` more
@@ -51,7 +51,7 @@ impl<F: Files> Sender<F> {
     /// # Errors
     ///
     /// Like [`Sender::reject`].
-    pub fn settle_partly(
+    pub fn reject_with_unknown(
         &mut self,
         batch: Batch,
         indices: &[usize],
@@ -59,17 +59,17 @@ impl<F: Files> Sender<F> {
         unknown: u64,
     ) -> Result<(), Error> {
         let end = batch.records.len();
-        self.settle_up_to(&batch, end, indices, reason, unknown)
+        self.finish_up_to(&batch, end, indices, reason, unknown)
     }
 
-    /// Like [`Sender::settle_partly`], for those records of the batch before
+    /// Like [`Sender::reject_with_unknown`], for those records of the batch before
     /// `end` that have no result yet: they are not returned again, whatever the
     /// result of the others is.
     ///
     /// # Errors
     ///
     /// Like [`Sender::reject`].
-    pub fn settle_up_to(
+    pub fn finish_up_to(
         &mut self,
         batch: &Batch,
         end: usize,
@@ -95,7 +95,7 @@ impl<F: Files> Sender<F> {
             .collect();
         if !rejected.is_empty() {
             let records = rejected.iter().map(|it| &batch.records[*it]);
-            let kept = self.keep_aside(records, reason);
+            let kept = self.keep_rejected(records, reason);
             let count = rejected.len() as u64;
             self.sent.rejected += count;
             self.sent.rejected_dropped += count - kept;
@@ -117,7 +117,7 @@ impl<F: Files> Sender<F> {
             left -= usize::from(part.is_record);
             parts.push_back(part);
         }
-        self.settle(channel, parts)
+        self.save_progress(channel, parts)
     }
 
     /// The receiver has not accepted the rest of the batch, which is returned
@@ -131,7 +131,7 @@ impl<F: Files> Sender<F> {
     }
 
     /// Returns how many are kept.
-    fn keep_aside<'a>(
+    fn keep_rejected<'a>(
         &mut self,
         records: impl Iterator<Item = &'a Record>,
         reason: &[u8],

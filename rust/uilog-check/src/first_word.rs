@@ -5,7 +5,7 @@
 
 /// What a script begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Begin {
+pub(super) enum FirstWord {
     /// A simple command whose program has this name; if the program does not
     /// exist, the script fails.
     Program(Vec<u8>),
@@ -35,44 +35,44 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// What the script begins with.
-pub(super) fn begin(script: &[u8]) -> Begin {
+pub(super) fn begin(script: &[u8]) -> FirstWord {
     let mut rest = trimmed_start(script);
     while rest.first() == Some(&b'#') {
         let end = rest.iter().position(|byte| *byte == b'\n');
         rest = trimmed_start(&rest[end.unwrap_or(rest.len())..]);
     }
     if rest.is_empty() {
-        return Begin::Nothing;
+        return FirstWord::Nothing;
     }
     let Some((word, tail)) = plain_word(rest) else {
-        return Begin::Unknown;
+        return FirstWord::Unknown;
     };
     if word == b"exec" {
         // The program follows, unless that is an option or a redirection.
         let tail = blanks(tail);
         return match plain_word(tail) {
             Some((word, tail)) if !word.starts_with(b"-") => simple(word, tail),
-            _ => Begin::Builtin(word),
+            _ => FirstWord::Builtin(word),
         };
     }
     let is_one_of =
         |names: &[&str]| names.iter().any(|name| name.as_bytes() == word);
     if is_one_of(KEYWORDS) {
-        return Begin::Unknown;
+        return FirstWord::Unknown;
     }
     if is_one_of(BUILTINS) {
-        return Begin::Builtin(word);
+        return FirstWord::Builtin(word);
     }
     simple(word, tail)
 }
 
 /// A command of this name, if the following text makes it a simple command
 /// whose failure is not expected.
-fn simple(word: Vec<u8>, tail: &[u8]) -> Begin {
+fn simple(word: Vec<u8>, tail: &[u8]) -> FirstWord {
     if is_simple(tail) {
-        Begin::Program(word)
+        FirstWord::Program(word)
     } else {
-        Begin::Unknown
+        FirstWord::Unknown
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
 
     fn program(script: &str) -> Option<String> {
         match begin(script.as_bytes()) {
-            Begin::Program(word) => Some(String::from_utf8(word).unwrap()),
+            FirstWord::Program(word) => Some(String::from_utf8(word).unwrap()),
             _ => None,
         }
     }
@@ -238,7 +238,7 @@ mod tests {
         ] {
             assert_eq!(program(script), None, "{script}");
         }
-        assert_eq!(begin(b" # c\n"), Begin::Nothing);
-        assert_eq!(begin(b"exit 3"), Begin::Builtin(b"exit".to_vec()));
+        assert_eq!(begin(b" # c\n"), FirstWord::Nothing);
+        assert_eq!(begin(b"exit 3"), FirstWord::Builtin(b"exit".to_vec()));
     }
 }

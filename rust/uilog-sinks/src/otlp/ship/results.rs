@@ -39,7 +39,7 @@ pub struct BatchResult {
 /// Gets the results of a batch's records.
 pub trait BatchObserver {
     /// These records are finished, and are not sent again.
-    fn settle(&mut self, settlement: BatchResult);
+    fn finish(&mut self, settlement: BatchResult);
 
     /// The endpoint has accepted a request.
     fn note_accepted(&mut self);
@@ -54,7 +54,7 @@ pub trait BatchObserver {
 
 /// Results of a batch that cannot be reported yet.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct PendingResults {
     /// The collector has accepted something of the batch.
     has_accepted: bool,
     /// Requests in a row that it has refused.
@@ -69,10 +69,10 @@ pub(super) struct Known {
     end: usize,
 }
 
-impl Known {
+impl PendingResults {
     /// All before `end` has been accepted, except for records to be rejected,
     /// and of the last request as many as the collector says.
-    pub(super) fn settle(
+    pub(super) fn report_finished(
         &mut self,
         unknown: u64,
         reason: String,
@@ -102,7 +102,7 @@ impl Known {
                 reason,
             }),
         }
-        all.into_iter().for_each(|it| book.settle(it));
+        all.into_iter().for_each(|it| book.finish(it));
     }
 
     /// Notes an answer that settles a request; returns both otherwise.
@@ -136,7 +136,7 @@ impl Known {
         self.unreadable.append(&mut request.unreadable);
         self.end = request.end;
         book.note_accepted();
-        self.settle(unknown, why, book);
+        self.report_finished(unknown, why, book);
         None
     }
 
@@ -154,7 +154,7 @@ impl Known {
         self.end = request.end;
         // Invalid records are refused by every collector.
         if self.refused.is_empty() || self.has_accepted {
-            self.settle(0, String::new(), book);
+            self.report_finished(0, String::new(), book);
         }
     }
 

@@ -2,7 +2,7 @@
 
 /// Facts in a message; `None` for missing ones.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts<'a> {
+pub struct ParsedMessage<'a> {
     /// The event's name.
     pub event: Option<&'a [u8]>,
     /// The command as it was typed, without `hg`.
