@@ -343,8 +343,9 @@ def uipopulate(ui):
         if _failure is None and not _isoff and _issilent(ui):
             _beidle(ui)
             return
-    except AttributeError:
-        # Another version of hg keeps its configuration elsewhere.
+    except Exception:
+        # Another version of hg keeps them elsewhere. What is wrong, if anything
+        # is, the calls below find and count.
         pass
     if cause(ui) is not None:
         # The ui may be a copy of one with uilog enabled.
