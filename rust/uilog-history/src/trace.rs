@@ -11,6 +11,13 @@ use crate::record::Record;
 /// are taken a little later than things happen. Microseconds.
 const SLACK: i64 = 20_000;
 
+/// How deep spans may be nested. Those that are deeper become roots: a tree is
+/// walked by recursion, and files are what others have written.
+const MAX_DEPTH: usize = 256;
+
+/// The longest duration, in seconds: a hundred years.
+const MAX_SECONDS: f64 = 100.0 * 366.0 * 86_400.0;
+
 /// What a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
@@ -78,7 +85,7 @@ pub struct Builder {
 impl Builder {
     /// Adds a record, which was logged at `time`. Each record once.
     pub fn add(&mut self, record: &Record<'_>, time: i64) {
-        let seconds = record.duration.unwrap_or(0.0).max(0.0);
+        let seconds = record.duration.unwrap_or(0.0).clamp(0.0, MAX_SECONDS);
         let start = time - (seconds * 1e6) as i64;
         let span = |kind, name: String| Span {
             kind,
@@ -239,8 +246,8 @@ impl Builder {
 }
 
 impl Trace {
-    /// Whether `span` is above `other` or is that, by what records say, which
-    /// may be nonsense.
+    /// Whether `span` is below `other` or is that, by what records say, which
+    /// may be nonsense; or is too deep for another one below it.
     fn is_below(
         &self,
         span: usize,
@@ -248,7 +255,7 @@ impl Trace {
         by_id: &HashMap<String, usize>,
     ) -> bool {
         let mut at = Some(span);
-        for _ in 0..=self.spans.len() {
+        for _ in 0..MAX_DEPTH {
             match at {
                 None => return false,
                 Some(index) if index == other => return true,
@@ -341,6 +348,33 @@ mod tests {
             builder.add(&record, time);
         }
         builder.finish()
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_a_root() {
+        const SPANS: usize = 1_000;
+        let lines: Vec<_> = (0..SPANS)
+            .map(|it| {
+                let ids = (format!("s{it}"), format!("s{}", it + 1));
+                let ids = (&*ids.0, &*ids.1);
+                line("commandfinish", ids, 10, 5, &command("id"))
+            })
+            .collect();
+        let shown = shown(&tree(&lines));
+        assert_eq!(shown.len(), SPANS);
+        let depth = shown.iter().map(|it| it.0).max();
+        assert_eq!(depth, Some(MAX_DEPTH - 1));
+    }
+
+    #[test]
+    fn an_impossible_duration_is_limited() {
+        let mut finish = line("commandfinish", ("a", ""), 10, 5, "");
+        finish = finish.replace("2026-11-30", "1911-11-30");
+        finish = finish.replace("\"duration\":5", "\"duration\":1e300");
+        let trace = tree(&[finish]);
+        let (start, end) = trace.bounds();
+        assert_eq!(trace.spans[0].critical, end - start);
+        assert_eq!(end - start, MAX_SECONDS as i64 * SECOND);
     }
 
     /// Depth, name, seconds on the critical path, and of these its own.
