@@ -162,7 +162,7 @@ pub(crate) fn newest(count: usize) -> Vec<String> {
         span,
         ..Filters::default()
     });
-    let each = |times: &mut BTreeMap<String, i64>, found: Found<'_>| {
+    let each = |times: &mut BTreeMap<String, i64>, found: Match<'_>| {
         let id = found.record.trace_id.as_str();
         if !id.is_empty() {
             let time = times.entry(id.to_owned()).or_default();

@@ -120,7 +120,7 @@ fn record(seq: u64) -> Result<Record, Box<dyn Error>> {
     let session = format!("{session:032x}");
     let span = session[16..].to_owned();
     let duration = (seq % 977) as f64 / 100.0;
-    let is_end = seq % 2 == 0;
+    let is_end = seq.is_multiple_of(2);
     let mut all = json!({
         "schema": 1,
         "id": format!("{session}-{}", seq % 2 + 1),

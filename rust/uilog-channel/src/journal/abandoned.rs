@@ -79,7 +79,7 @@ pub(crate) fn dead(
     process: u32,
 ) -> Vec<FoundPage> {
     let mut dead = Vec::new();
-    let is_everywhere = process % EVERYWHERE_ONE_OF == 0;
+    let is_everywhere = process.is_multiple_of(EVERYWHERE_ONE_OF);
     let is_due = |dir: &OwnDir| {
         let bytes = dir.status().map_or(0, |it| it.st_size);
         i64::from(process) % (1 + bytes / LOOKED_THROUGH_BYTES) == 0

@@ -214,7 +214,7 @@ fn command_help(
 }
 
 /// A known event: when it comes, and a sample of its message and options.
-fn event(known: &events::Known, width: usize) -> String {
+fn event(known: &events::KnownEvent, width: usize) -> String {
     let mut text = format!("{}\n\n", known.name);
     match known.needs {
         events::Prerequisite::Nothing => {}

@@ -35,7 +35,7 @@ fn of_thousands_of_records_none_is_lost_through_fifty_faults() {
         let state = Mutex::new(1);
         move |request| {
             let number = random(&mut state.lock().unwrap());
-            let is_fault = number % 3 == 0
+            let is_fault = number.is_multiple_of(3)
                 && faults.fetch_add(1, Ordering::SeqCst) < FAULTS;
             let take = || {
                 let mut arrived = arrived.lock().unwrap();

@@ -383,7 +383,7 @@ pub(crate) fn record(
 
 /// A log record or, of every second number, the span of a command.
 pub(crate) fn numbered(session_number: u64, seq: u64) -> Arc<Record> {
-    let more = if seq % 2 == 0 {
+    let more = if seq.is_multiple_of(2) {
         json!({"event": "commandfinish", "duration": 0.5})
     } else {
         json!({})
