@@ -211,10 +211,10 @@ fn torn_len(prefix: &[u8], format: &DateFormat) -> usize {
     if prefix.len() < TWO_DATES && dates::has_default_shape(prefix) {
         return 0;
     }
-    if let Some((date, _)) = split_user(prefix) {
-        if format.read_custom(date).is_some() {
-            return 0;
-        }
+    if let Some((date, _)) = split_user(prefix)
+        && format.read_custom(date).is_some()
+    {
+        return 0;
     }
     if let Some(at) = last_default_date(prefix) {
         return at;
@@ -237,15 +237,15 @@ fn date_and_user<'a>(
     format: &DateFormat,
 ) -> (&'a [u8], Option<&'a [u8]>) {
     let by_last_word = split_user(prefix);
-    if let Some((date, user)) = by_last_word {
-        if format.read_custom(date).is_some() {
-            return (date, Some(user));
-        }
+    if let Some((date, user)) = by_last_word
+        && format.read_custom(date).is_some()
+    {
+        return (date, Some(user));
     }
-    if let Some((_, len)) = dates::read_default(prefix) {
-        if prefix.get(len) == Some(&b' ') {
-            return (&prefix[..len], Some(&prefix[len + 1..]));
-        }
+    if let Some((_, len)) = dates::read_default(prefix)
+        && prefix.get(len) == Some(&b' ')
+    {
+        return (&prefix[..len], Some(&prefix[len + 1..]));
     }
     match by_last_word {
         Some((date, user)) => (date, Some(user)),
@@ -270,20 +270,19 @@ fn old_form<'a>(line: &'a [u8], head: &'a [u8]) -> Option<Record<'a>> {
     let close = date_len + find_pair(head.get(date_len..)?, *b"> ")?;
     let mut between = &line[date_len..close];
     let mut event = None;
-    if let Some(named) = between.strip_suffix(b"]") {
-        if let Some(at) = memmem::rfind(named, b" [") {
-            event = Some(&named[at + 2..]);
-            between = &named[..at];
-        }
+    if let Some(named) = between.strip_suffix(b"]")
+        && let Some(at) = memmem::rfind(named, b" [")
+    {
+        event = Some(&named[at + 2..]);
+        between = &named[..at];
     }
     let mut pid = None;
-    if let Some(at) = memmem::rfind(between, b" (") {
-        if let Some((number, len)) = parenthesized_pid(&between[at..]) {
-            if at + len == between.len() {
-                pid = number;
-                between = &between[..at];
-            }
-        }
+    if let Some(at) = memmem::rfind(between, b" (")
+        && let Some((number, len)) = parenthesized_pid(&between[at..])
+        && at + len == between.len()
+    {
+        pid = number;
+        between = &between[..at];
     }
     let user = between.strip_prefix(b" ").filter(|user| !user.is_empty());
     Some(Record {

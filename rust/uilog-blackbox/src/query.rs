@@ -304,10 +304,10 @@ impl Search {
         let is_bound = filters.since.is_some() || filters.until.is_some();
         let is_common =
             filters.events.iter().any(|event| event == message::FINISH);
-        if !(is_bound && is_common) {
-            if let Some(needles) = event_needles(&filters.events) {
-                return any(needles);
-            }
+        if !(is_bound && is_common)
+            && let Some(needles) = event_needles(&filters.events)
+        {
+            return any(needles);
         }
         if is_bound {
             let Span { from, to } = filters.span();
@@ -373,11 +373,11 @@ fn between<'a>(
     let mut out = OutsideRange::new(from, to);
     let mut at = 0;
     while at < text.len() {
-        if out.holds(&text[at..]) {
-            if let Some(end) = end_of_single(text, at) {
-                at = end + 1;
-                continue;
-            }
+        if out.holds(&text[at..])
+            && let Some(end) = end_of_single(text, at)
+        {
+            at = end + 1;
+            continue;
         }
         let end = event::line_end(text, at);
         if !line::is_beginning(&text[at..end]) {

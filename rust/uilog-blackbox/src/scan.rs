@@ -247,10 +247,10 @@ impl Scan<'_> {
     }
 
     fn finish_pending(&mut self, end: u64) {
-        if std::mem::take(&mut self.is_pending) {
-            if let Some(last) = self.findings.found.last_mut() {
-                last.end = end;
-            }
+        if std::mem::take(&mut self.is_pending)
+            && let Some(last) = self.findings.found.last_mut()
+        {
+            last.end = end;
         }
     }
 

@@ -193,14 +193,14 @@ fn check_dispatcher(
     }
     let own = std::env::current_exe().and_then(fs::canonicalize);
     let its = fs::canonicalize(&program);
-    if let (Ok(own), Ok(its)) = (own, its) {
-        if own != its {
-            let text = format!(
-                "hg uses another installation of uilog than this one, {}",
-                own.display()
-            );
-            found.push(Finding::note("dispatcher-other", text).at(place));
-        }
+    if let (Ok(own), Ok(its)) = (own, its)
+        && own != its
+    {
+        let text = format!(
+            "hg uses another installation of uilog than this one, {}",
+            own.display()
+        );
+        found.push(Finding::note("dispatcher-other", text).at(place));
     }
     check_scripts_program(program, settings, found);
 }

@@ -250,20 +250,20 @@ fn time_zone(text: &[u8]) -> (Option<i64>, &[u8]) {
             _ => None,
         }
     };
-    if let [rest @ .., sign, h1, h2, m1, m2] = text {
-        if let Some(offset) = behind(*sign, &[*h1, *h2], &[*m1, *m2]) {
-            return (Some(offset), trimmed_end(rest));
-        }
+    if let [rest @ .., sign, h1, h2, m1, m2] = text
+        && let Some(offset) = behind(*sign, &[*h1, *h2], &[*m1, *m2])
+    {
+        return (Some(offset), trimmed_end(rest));
     }
-    if let [rest @ .., b'Z'] = text {
-        if rest.last().is_some_and(u8::is_ascii_digit) {
-            return (Some(0), rest);
-        }
+    if let [rest @ .., b'Z'] = text
+        && rest.last().is_some_and(u8::is_ascii_digit)
+    {
+        return (Some(0), rest);
     }
-    if let [rest @ .., sign, h1, h2, b':', m1, m2] = text {
-        if let Some(offset) = behind(*sign, &[*h1, *h2], &[*m1, *m2]) {
-            return (Some(offset), rest);
-        }
+    if let [rest @ .., sign, h1, h2, b':', m1, m2] = text
+        && let Some(offset) = behind(*sign, &[*h1, *h2], &[*m1, *m2])
+    {
+        return (Some(offset), rest);
     }
     (None, text)
 }

@@ -60,11 +60,11 @@ pub(crate) fn tell_held() {
 fn released(_args: &Bound<'_, PyTuple>) {
     with(|held| {
         held.count = held.count.saturating_sub(1);
-        if held.count == 0 {
-            if let Some(since) = held.since.take() {
-                let seconds = since.elapsed().as_secs_f64();
-                costs::add(LOCK_HELD, Cost::Seconds(seconds));
-            }
+        if held.count == 0
+            && let Some(since) = held.since.take()
+        {
+            let seconds = since.elapsed().as_secs_f64();
+            costs::add(LOCK_HELD, Cost::Seconds(seconds));
         }
     });
 }

@@ -161,10 +161,10 @@ impl Collector {
         if !explain::is_https(endpoint) {
             return Ok(None);
         }
-        if let Some((files, config)) = &self.tls {
-            if *files == endpoint.tls {
-                return Ok(Some(Arc::clone(config)));
-            }
+        if let Some((files, config)) = &self.tls
+            && *files == endpoint.tls
+        {
+            return Ok(Some(Arc::clone(config)));
         }
         let TlsFiles { ca, cert, key } = &endpoint.tls;
         let config =
