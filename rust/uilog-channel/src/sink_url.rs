@@ -108,8 +108,14 @@ pub const KINDS: &str = "file:, syslog:, unix:, otlp:";
 
 /// That a URL is of none of these kinds.
 pub fn no_kind(url: &[u8]) -> String {
-    let problem =
-        format!("'{}' is not a kind of sink: {KINDS}", shown_url(url));
+    with_guess(
+        format!("'{}' is not a kind of sink: {KINDS}", shown_url(url)),
+        url,
+    )
+}
+
+/// What is wrong with a URL, and what it was probably meant to be.
+pub fn with_guess(problem: String, url: &[u8]) -> String {
     match meant_url(url) {
         Some(meant) => format!("{problem}; {}", did_you_mean(&meant)),
         None => problem,
@@ -135,7 +141,7 @@ pub fn meant_url(url: &[u8]) -> Option<String> {
     match &*scheme.to_ascii_lowercase() {
         "http" | "https" => Some(format!("otlp:{shown}")),
         "otlp+http" | "otlphttp" => Some(format!("otlp:http:{rest}")),
-        "otlp+https" => Some(format!("otlp:https:{rest}")),
+        "otlps" | "otlp+https" => Some(format!("otlp:https:{rest}")),
         "otlp" => meant_collector(rest),
         "tcp" | "syslog-tcp" => Some(format!("syslog+tcp:{rest}")),
         "tls" | "syslog-tls" => Some(format!("syslog+tls:{rest}")),
@@ -147,6 +153,16 @@ pub fn meant_url(url: &[u8]) -> Option<String> {
 /// What the URL of a collector was probably meant to be, which has no scheme of
 /// its own.
 fn meant_collector(rest: &str) -> Option<String> {
+    for scheme in ["http", "https"] {
+        let host = rest
+            .strip_prefix(scheme)
+            .and_then(|it| it.strip_prefix(':'));
+        let host = host.filter(|it| !it.starts_with("//"));
+        if let Some(host) = host.map(|it| it.trim_start_matches('/')) {
+            let is_empty = host.is_empty();
+            return (!is_empty).then(|| format!("otlp:{scheme}://{host}"));
+        }
+    }
     let host = rest.strip_prefix("//").unwrap_or(rest);
     if host.contains("://") || host.is_empty() || host.starts_with('/') {
         return None;
@@ -192,12 +208,7 @@ pub fn url_problem(url: &[u8]) -> Option<String> {
                         "'{}': it must begin with http:// or https://",
                         shown()
                     );
-                    Some(match meant_url(url) {
-                        Some(meant) => {
-                            format!("{problem}; {}", did_you_mean(&meant))
-                        }
-                        None => problem,
-                    })
+                    Some(with_guess(problem, url))
                 }
                 Some(host) => {
                     let is_host =
@@ -316,6 +327,8 @@ mod tests {
                 Some("otlp:https://collector.example"),
             ),
             ("otlp+http://a", Some("otlp:http://a")),
+            ("otlp:https:/a", Some("otlp:https://a")),
+            ("otlp:http:", None),
             ("tcp://a:514", Some("syslog+tcp://a:514")),
             ("sylog:/dev/log", Some("syslog:/dev/log")),
             ("fiel:/var/log/hg", Some("file:/var/log/hg")),

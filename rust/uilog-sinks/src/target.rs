@@ -239,9 +239,18 @@ mod tests {
         let kinds = "is not a kind of sink: file:, syslog:, unix:, otlp:";
         let host = "it is not //HOST or //HOST:PORT";
         let cases = [
-            ("fil:/x", format!("'fil:/x' {kinds}")),
-            ("/x", format!("'/x' {kinds}")),
-            ("otlps://u:p@h", format!("'otlps://...@h' {kinds}")),
+            (
+                "fil:/x",
+                format!("'fil:/x' {kinds}; did you mean 'file:/x'?"),
+            ),
+            ("/x", format!("'/x' {kinds}; did you mean 'file:/x'?")),
+            (
+                "otlps://u:p@h",
+                format!(
+                    "'otlps://...@h' {kinds}; did you mean \
+                     'otlp:https://...@h'?"
+                ),
+            ),
             ("", format!("'' {kinds}")),
             ("file:x", "'file:x': it is not an absolute path".into()),
             ("file:", "'file:': it is not an absolute path".into()),

@@ -215,7 +215,8 @@ impl<'a> Reader<'a> {
         if !address.is_empty() {
             let shown = sink_url::shown_url(&definition.url);
             let base = Base::parse(address)
-                .map_err(|why| format!("'{shown}': {why}"))?;
+                .map_err(|why| format!("'{shown}': {why}"))
+                .map_err(|why| sink_url::with_guess(why, &definition.url))?;
             for advice in &base.advice {
                 self.warn(format!("'{shown}': {advice}"));
             }

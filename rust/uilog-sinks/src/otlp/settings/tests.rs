@@ -368,7 +368,8 @@ fn what_makes_no_sense_is_said() {
     let url = |url| error(url, &[]);
     assert_eq!(
         url("otlp:host:4318"),
-        "'otlp:host:4318': it must begin with http:// or https://"
+        "'otlp:host:4318': it must begin with http:// or https://; did you \
+         mean 'otlp:https://host:4318'?"
     );
     assert!(url("otlp:grpc://a").contains("must begin with http://"));
     assert!(url("otlp:http://a b").starts_with("'otlp:http://a b': "));
