@@ -67,7 +67,7 @@ fn change(bytes: &mut Vec<u8>, command: [u8; 4]) {
 
 fn read(file: File) {
     if let Ok(page) = Page::read(&file) {
-        assert!(page.lost() >= page.undone());
+        assert!(page.lost() >= page.pending());
     }
     let Ok(mut reader) = Reader::open(file.into()) else {
         return;
