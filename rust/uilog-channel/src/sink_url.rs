@@ -140,6 +140,9 @@ pub fn meant_url(url: &[u8]) -> Option<String> {
     let (scheme, rest) = shown.split_once(':')?;
     match &*scheme.to_ascii_lowercase() {
         "http" | "https" => Some(format!("otlp:{shown}")),
+        _ if rest.starts_with("http://") || rest.starts_with("https://") => {
+            Some(format!("otlp:{rest}"))
+        }
         "otlp+http" | "otlphttp" => Some(format!("otlp:http:{rest}")),
         "otlps" | "otlp+https" => Some(format!("otlp:https:{rest}")),
         "otlp" => meant_collector(rest),
@@ -327,6 +330,9 @@ mod tests {
                 Some("otlp:https://collector.example"),
             ),
             ("otlp+http://a", Some("otlp:http://a")),
+            ("otlps://a", Some("otlp:https://a")),
+            ("otlps:https://a", Some("otlp:https://a")),
+            ("oltp+http:http://a", Some("otlp:http://a")),
             ("otlp:https:/a", Some("otlp:https://a")),
             ("otlp:http:", None),
             ("tcp://a:514", Some("syslog+tcp://a:514")),
