@@ -37,7 +37,7 @@ def test_programs_name_no_path_of_the_machine(dist: Dist) -> None:
         for name in archive.namelist():
             data = archive.read(name)
             if data.startswith(b"\x7fELF"):
-                for path in (home + b"/", str(ROOT).encode(), b"/tmp/uilog"):
+                for path in (home + b"/", str(ROOT).encode(), b"/tmp/uilog-dist."):
                     assert path not in data, f"{name}: {path!r}"
 
 
