@@ -307,14 +307,14 @@ test: venvs .venv/.stamp-collector .cache/chg-$(HG)/chg
 test: $(ALL_HGS:%=.cache/mercurial-%/.stamp)
 	.venv/bin/python tests/run.py $(ARGS)
 
-test-all: ARGS += --tier all
+test-all: override ARGS += --tier all
 test-all: versions .venv/.stamp-clickhouse .venv/.stamp-browser test
 
 # The contract with each minor Mercurial and each Python; test-all runs it too.
 test-versions: versions
 	.venv/bin/python tests/run.py --tier all --only versions $(ARGS)
 
-soak: ARGS += --tier soak
+soak: override ARGS += --tier soak
 soak: versions .venv/.stamp-clickhouse .venv/.stamp-browser test
 
 # Results stay in .cache/upstream, so this may be ended at any time.

@@ -104,3 +104,18 @@ def small_crate(root: Path, c: str) -> dict[str, set[str]]:
     (root / "a/b.rs").write_text("pub struct Thing;")
     (root / "c.rs").write_text(c)
     return arrows(root / "lib.rs")
+
+
+@pytest.mark.parametrize("tier", ["all", "soak"])
+def test_a_tier_is_run_whatever_else_is_asked_for(tier: str) -> None:
+    target = {"all": "test-all", "soak": "soak"}[tier]
+    done = subprocess.run(
+        ["make", "--dry-run", target, "ARGS=--only t"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    [line] = re.findall(r"^\S+ tests/run\.py .*$", done.stdout, re.MULTILINE)
+    assert f"--tier {tier}" in line
+    assert "--only t" in line

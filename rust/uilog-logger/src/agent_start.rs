@@ -30,15 +30,22 @@ use uilog_sys::spawn::Stdio;
 const PATH: &[u8] = b"PATH=/usr/local/bin:/usr/bin:/bin";
 /// The inherited variables: the directories of this user's files. The agent
 /// reads the configuration there for queues of unknown origin, and scans for
-/// queues. Those that sinks name are inherited as well. Others are not needed;
-/// and programs that kill all processes with a job's variables, as Jenkins
-/// does, do not find the agent.
+/// queues. Those that sinks name are inherited as well. Others are not needed.
 const INHERITED: [&[u8]; 5] = [
     b"HGRCPATH",
     b"HOME",
     b"XDG_CONFIG_HOME",
     b"XDG_RUNTIME_DIR",
     b"XDG_STATE_HOME",
+];
+
+/// By these, and by variables that describe a job, the runners of Jenkins and
+/// GitHub find what a job has left, and kill it.
+const MARKS_OF_JOBS: [&[u8]; 4] = [
+    b"HUDSON_COOKIE",
+    b"JENKINS_NODE_COOKIE",
+    b"JENKINS_SERVER_COOKIE",
+    b"RUNNER_TRACKING_ID",
 ];
 
 /// Starts an agent in a runtime directory, with this program, unless one runs
@@ -83,7 +90,10 @@ pub fn start(
 /// An agent's environment.
 fn inherited(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<CString> {
     let named = sink_environment::named(items);
-    let named = named.filter(|it| !sink_environment::is_of_ci(it));
+    let is_mark = |name: &[u8]| {
+        MARKS_OF_JOBS.contains(&name) || sink_environment::is_of_ci(name)
+    };
+    let named = named.filter(|it| !is_mark(it));
     // The path is another one.
     let named: Vec<_> = named.filter(|it| *it != b"PATH").collect();
     let is_kept =
@@ -123,9 +133,10 @@ mod tests {
     fn an_agent_is_at_home_where_its_starter_is() {
         let block = b"BUILD_ID=7\0HOME=/h\0TOKEN=x\0HGRCPATH=/rc\0PATH=/evil\0\
                       XDG_CONFIG_HOME=/c\0XDG_STATE_HOME=/s\0HG=/hg\0\
-                      XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0OUT=/o\0";
+                      XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0OUT=/o\0\
+                      RUNNER_TRACKING_ID=1\0";
         let sinks = [
-            ("sink.a", "file:$OUT/${BUILD_ID}"),
+            ("sink.a", "file:$OUT/${BUILD_ID}/$RUNNER_TRACKING_ID"),
             ("sink.b", "file:$PATH/$HOME/$NONE"),
         ];
         let bytes = |text: &str| text.as_bytes().to_vec();
