@@ -140,7 +140,11 @@ pub fn meant_url(url: &[u8]) -> Option<String> {
     let (scheme, rest) = shown.split_once(':')?;
     match &*scheme.to_ascii_lowercase() {
         "http" | "https" => Some(format!("otlp:{shown}")),
-        _ if rest.starts_with("http://") || rest.starts_with("https://") => {
+        scheme
+            if scheme != "otlp"
+                && (rest.starts_with("http://")
+                    || rest.starts_with("https://")) =>
+        {
             Some(format!("otlp:{rest}"))
         }
         "otlp+http" | "otlphttp" => Some(format!("otlp:http:{rest}")),
@@ -333,6 +337,8 @@ mod tests {
             ("otlps://a", Some("otlp:https://a")),
             ("otlps:https://a", Some("otlp:https://a")),
             ("oltp+http:http://a", Some("otlp:http://a")),
+            // What is wrong with it is not the scheme.
+            ("otlp:https://a/?b", None),
             ("otlp:https:/a", Some("otlp:https://a")),
             ("otlp:http:", None),
             ("tcp://a:514", Some("syslog+tcp://a:514")),
