@@ -7,8 +7,10 @@
 #![deny(missing_docs)]
 
 use std::env;
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Output;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -65,4 +67,29 @@ pub fn example(name: &str) -> PathBuf {
     program.set_file_name("examples");
     program.push(name);
     program
+}
+
+/// Judges a test that has run itself again where it may mount something: below
+/// `unshare`, by a shell that exits with 77 if the mount fails. If it could not
+/// be run there, it is left out, which is printed.
+///
+/// # Panics
+///
+/// It ran there and failed, or did not run.
+pub fn judge_inside(test: &str, output: io::Result<Output>) {
+    match output {
+        // Namespaces are refused, or the mount is.
+        Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
+            eprintln!("LEFT OUT: {test} because nothing can be mounted");
+        }
+        Err(error) => {
+            eprintln!("LEFT OUT: {test} because of unshare: {error}");
+        }
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let is_fine = output.status.success() && text.contains("1 passed");
+            assert!(is_fine, "{text}{errors}");
+        }
+    }
 }

@@ -26,22 +26,7 @@ pub(crate) fn may_mount(test: &str) -> bool {
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
         .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            assert!(text.contains("1 passed"), "{text}");
-        }
-        Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
-            eprintln!("LEFT OUT: {test} because nothing can be mounted");
-        }
-        Err(error) => {
-            eprintln!("LEFT OUT: {test} because of unshare: {error}");
-        }
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            panic!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        }
-    }
+    uilog_testing::judge_inside(test, output);
     false
 }
 

@@ -234,22 +234,7 @@ fn on_a_small_file_system(test: &str, size: &str) -> bool {
         .arg(std::env::current_exe().unwrap())
         .arg(format!("record_queue::tests::{test}"))
         .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            assert!(text.contains("1 passed"), "{text}");
-        }
-        Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
-            eprintln!("LEFT OUT: {test} because nothing can be mounted");
-        }
-        Err(error) => {
-            eprintln!("LEFT OUT: {test} because of unshare: {error}");
-        }
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            panic!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        }
-    }
+    uilog_testing::judge_inside(test, output);
     false
 }
 

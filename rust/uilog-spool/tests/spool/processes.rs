@@ -186,23 +186,8 @@ fn on_a_small_disk(test: &str, bytes: &str) -> bool {
         .arg(directory.path())
         .arg(std::env::current_exe().unwrap())
         .arg(test)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            assert!(text.contains("1 passed"), "{text}");
-        }
-        // Namespaces are refused, or there is no such program.
-        Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
-            eprintln!("LEFT OUT: {test} because nothing can be mounted");
-        }
-        Err(error) => {
-            eprintln!("LEFT OUT: {test} because of unshare: {error}");
-        }
-        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
-    }
+    uilog_testing::judge_inside(test, output);
     false
 }
 
