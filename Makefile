@@ -68,7 +68,7 @@ help:
 	@echo 'make audit      licences, sources and known vulnerabilities of dependencies'
 	@echo 'make msrv       compile with the oldest Rust that is supported'
 	@echo 'make lint       formats, clippy, docs, types, scripts'
-	@echo 'make generated  completions/, docs/man/, help, and the dashboard of share/'
+	@echo 'make generated  docs/man/, help, and the dashboard of share/'
 	@echo 'make clean      remove what was built and installed'
 	@echo 'make distclean  remove the downloads and target/ as well'
 
@@ -353,14 +353,11 @@ fuzz:
 # tests/test_compatibility.py).
 UILOG := cargo run --quiet --locked --package uilog-cli --
 generated:
-	rm -f completions/* docs/man/*
+	rm -f docs/man/*
 	$(UILOG) generate help >hgext/uilog/helptexts.py
 	for file in docs/configuration.md hgext/uilog/__init__.py; do \
 	  $(UILOG) generate parts $$file >$$file.new && \
 	  cat $$file.new >$$file && rm $$file.new || exit 1; done
-	$(UILOG) generate completions bash >completions/uilog
-	$(UILOG) generate completions zsh >completions/_uilog
-	$(UILOG) generate completions fish >completions/uilog.fish
 	$(UILOG) generate man docs/man
 	$(PYTHON) tests/tools/dashboard.py
 	PYTHONPATH=tests $(PYTHON) -m tools.compatibility

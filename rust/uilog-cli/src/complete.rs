@@ -15,8 +15,6 @@ use clap::ArgAction;
 use clap::Command;
 use clap::ValueEnum;
 use clap::ValueHint;
-use uilog_config::Request;
-use uilog_config::installation;
 use uilog_event::events;
 
 use crate::native;
@@ -59,22 +57,13 @@ struct Machine;
 
 impl Names for Machine {
     fn sinks(&self) -> Vec<String> {
-        let config = installation::environment().ok().and_then(|environment| {
-            uilog_config::load(&Request::default(), &environment).ok()
-        });
-        let Some(loaded) = config else {
-            return Vec::new();
-        };
-        let (definitions, _) = native::sinks(&loaded.trusted);
+        let (definitions, _) = native::sinks(&native::usual_config());
         let named = definitions.into_iter().filter(|it| !it.is_history());
         named.map(|it| it.name).collect()
     }
 
     fn spools(&self) -> Vec<String> {
-        let config = installation::environment().ok().and_then(|environment| {
-            uilog_config::load(&Request::default(), &environment).ok()
-        });
-        let spools = config.and_then(|it| Spools::of(&it.trusted).ok());
+        let spools = Spools::of(&native::usual_config());
         spools.map(|it| it.names()).unwrap_or_default()
     }
 
@@ -329,9 +318,9 @@ pub(crate) enum Shell {
 /// The script of a shell, which asks this command.
 pub(crate) fn script(shell: Shell) -> &'static str {
     match shell {
-        Shell::Bash => include_str!("../completions/uilog.bash"),
-        Shell::Zsh => include_str!("../completions/uilog.zsh"),
-        Shell::Fish => include_str!("../completions/uilog.fish"),
+        Shell::Bash => include_str!("../../../completions/uilog"),
+        Shell::Zsh => include_str!("../../../completions/_uilog"),
+        Shell::Fish => include_str!("../../../completions/uilog.fish"),
     }
 }
 

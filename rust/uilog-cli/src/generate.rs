@@ -2,8 +2,9 @@
 //! generated from the definitions of the arguments, and what hg, man and the
 //! documentation tell of topics and settings.
 //!
-//! The results are in the tree, under `completions` and `docs/man`, so that
-//! installing needs no second step; a test compares.
+//! The scripts are in the tree, under `completions`, and the program contains
+//! them; the results of the rest are in the tree as well, so that installing
+//! needs no second step; a test compares.
 
 use std::fs;
 use std::io;

@@ -46,12 +46,17 @@ pub(crate) fn whereabouts(config: &Config) -> QueueLocations {
     QueueLocations::new(&environment_block(), queue_dir)
 }
 
-/// The same of the configuration here; without one that cannot be read.
+/// The same of the configuration here.
 pub(crate) fn usual_whereabouts() -> QueueLocations {
+    whereabouts(&usual_config())
+}
+
+/// What is trusted of the configuration here; nothing if it cannot be read.
+pub(crate) fn usual_config() -> Config {
     let loaded = installation::environment().ok().and_then(|environment| {
         uilog_config::load(&Request::default(), &environment).ok()
     });
-    whereabouts(&loaded.map(|it| it.trusted).unwrap_or_default())
+    loaded.map(|it| it.trusted).unwrap_or_default()
 }
 
 /// By what this process's environment switches uilog off.

@@ -15,9 +15,7 @@ use uilog_channel::status::JournalFacts;
 use uilog_channel::status::Running;
 use uilog_channel::status::Status;
 use uilog_config::Config;
-use uilog_config::Request;
 use uilog_config::brake;
-use uilog_config::installation;
 use uilog_sinks::spools::SpoolFacts;
 
 use crate::native;
@@ -79,10 +77,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let block = native::environment_block();
     let status = status::read(&block).context("cannot list processes")?;
-    let loaded = installation::environment().ok().and_then(|environment| {
-        uilog_config::load(&Request::default(), &environment).ok()
-    });
-    let config = loaded.map(|it| it.trusted).unwrap_or_default();
+    let config = native::usual_config();
     let causes = native::switched_off().into_iter();
     let causes = causes.chain(brake::of_config(&config));
     let switched_off: Vec<_> = causes.map(|it| it.to_string()).collect();
