@@ -19,7 +19,6 @@ use std::time::Instant;
 
 use uilog_channel::record_delivery::Items;
 use uilog_channel::sink_config;
-use uilog_channel::sink_config::SECTION;
 use uilog_config::Environment;
 use uilog_config::Request;
 use uilog_config::installation::find_hg;
@@ -176,8 +175,5 @@ fn read_items(root: Option<&[u8]>, environment: &[u8]) -> Option<Arc<Items>> {
         // If the repository no longer exists, the user's configuration is used.
         .or_else(|_| uilog_config::load(&Request::default(), &environment))
         .ok()?;
-    let items = loaded.trusted.items(SECTION.as_bytes());
-    let items = items.filter(|(name, _)| sink_config::is_item(name));
-    let items = items.map(|(name, entry)| (name.to_vec(), entry.value.clone()));
-    Some(items.collect())
+    Some(sink_config::items_of(&loaded.trusted).into())
 }

@@ -3,6 +3,7 @@
 //! Responsible for what hg's process has to know of a sink. Must not know what
 //! a URL means or how to connect to it: only the binary does.
 
+use uilog_config::Config;
 use uilog_config::items;
 use uilog_config::items::Item;
 use uilog_config::items::SinkOption;
@@ -38,6 +39,15 @@ pub fn is_item(name: &[u8]) -> bool {
     let is_for_binary = |item: &Item| !item.is_for_hg;
     name.starts_with(PREFIX.as_bytes())
         || items::find(SECTION.as_bytes(), name).is_some_and(is_for_binary)
+}
+
+/// What a configuration says of sinks.
+pub fn items_of(config: &Config) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let items = config.items(SECTION.as_bytes());
+    let items = items.filter(|(name, _)| is_item(name));
+    items
+        .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
+        .collect()
 }
 
 /// The sinks that the section's items define, sorted by name, and faults that

@@ -19,6 +19,17 @@ pub(crate) fn with_lower_scheme(url: &[u8]) -> Vec<u8> {
     url
 }
 
+/// What the URL of a sink begins with, before the first colon.
+const SCHEMES: [&str; 7] = [
+    "file",
+    "unix",
+    "unix-dgram",
+    "syslog",
+    "syslog+tcp",
+    "syslog+tls",
+    "otlp",
+];
+
 /// Replaces the hidden parts.
 const HIDDEN: &str = "...";
 
@@ -81,12 +92,9 @@ fn split_scheme(url: &str) -> (&str, &str) {
     {
         return url.split_at(at + 2);
     }
-    let known = ["otlp:", "syslog+tcp:", "syslog+tls:", "syslog:", "file:"];
-    let known = known.into_iter().chain(["unix:", "unix-dgram:"]);
-    let scheme = known
-        .filter(|it| url.starts_with(it))
-        .max_by_key(|it| it.len());
-    url.split_at(scheme.map_or(0, str::len))
+    let scheme = url.split_once(':').map(|it| it.0);
+    let scheme = scheme.filter(|it| SCHEMES.contains(it));
+    url.split_at(scheme.map_or(0, |it| it.len() + ":".len()))
 }
 
 /// Whether it is a host with or without a port: what else has a colon may be a
@@ -124,15 +132,6 @@ pub fn with_guess(problem: String, url: &[u8]) -> String {
 
 /// What an invalid URL was probably meant to be, as far as it may be shown.
 pub fn meant_url(url: &[u8]) -> Option<String> {
-    const SCHEMES: [&str; 7] = [
-        "file",
-        "unix",
-        "unix-dgram",
-        "syslog",
-        "syslog+tcp",
-        "syslog+tls",
-        "otlp",
-    ];
     let shown = shown_url(url);
     if shown.starts_with(['/', '~', '$']) {
         return Some(format!("file:{shown}"));
@@ -140,16 +139,12 @@ pub fn meant_url(url: &[u8]) -> Option<String> {
     let (scheme, rest) = shown.split_once(':')?;
     match &*scheme.to_ascii_lowercase() {
         "http" | "https" => Some(format!("otlp:{shown}")),
-        scheme
-            if scheme != "otlp"
-                && (rest.starts_with("http://")
-                    || rest.starts_with("https://")) =>
-        {
+        "otlp" => meant_collector(rest),
+        _ if rest.starts_with("http://") || rest.starts_with("https://") => {
             Some(format!("otlp:{rest}"))
         }
         "otlp+http" | "otlphttp" => Some(format!("otlp:http:{rest}")),
         "otlps" | "otlp+https" => Some(format!("otlp:https:{rest}")),
-        "otlp" => meant_collector(rest),
         "tcp" | "syslog-tcp" => Some(format!("syslog+tcp:{rest}")),
         "tls" | "syslog-tls" => Some(format!("syslog+tls:{rest}")),
         scheme => meant(scheme.as_bytes(), SCHEMES.into_iter())

@@ -17,8 +17,6 @@ use anyhow::Context;
 use serde::Serialize;
 use uilog_channel::journal::Journal;
 use uilog_channel::sink_config;
-use uilog_channel::sink_config::SECTION;
-use uilog_config::Config;
 
 use crate::flush::part::Part;
 use crate::native;
@@ -105,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = &whereabouts.environment;
     let is_all = arguments.all;
     let dispatchers = dispatchers::wait(environment, is_all, deadline);
-    let items = sink_items(&loaded.trusted);
+    let items = sink_config::items_of(&loaded.trusted);
     let queues = queues::drain(&whereabouts, &items, is_all, deadline)?;
     if let Some(journal) = Journal::for_environment(environment) {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -140,15 +138,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let is_done = shown.left + shown.lost == 0
         && shown.spools.iter().all(Flushed::is_done);
     Ok(ExitCode::from(u8::from(!is_done)))
-}
-
-/// What is configured for sinks.
-fn sink_items(config: &Config) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let items = config.items(SECTION.as_bytes());
-    let items = items.filter(|(name, _)| sink_config::is_item(name));
-    items
-        .map(|(name, entry)| (name.to_vec(), entry.value.clone()))
-        .collect()
 }
 
 fn write_part(
