@@ -355,8 +355,8 @@ def uipopulate(ui):
 
 
 def _populate(ui):
-    items, scripts = ui.configitems(b'uilog'), ui.configitems(STOCK)
-    if not (items or scripts or ui.debugflag or isset(RUN_VARIABLE)):
+    wanted = sections(ui)
+    if wanted is None:
         _beidle(ui)
         return
     events = loaded('events')
@@ -369,7 +369,7 @@ def _populate(ui):
             return
     if ui.debugflag:
         loadparts()
-    events.populate(ui, items, scripts)
+    events.populate(ui, wanted)
 
 
 def _beidle(ui):
@@ -384,14 +384,13 @@ def _beidle(ui):
         del loggers[STOCK]
 
 
-def iswanted(ui):
-    """whether anything may have to be logged for a ui"""
-    return (
-        ui.debugflag
-        or isset(RUN_VARIABLE)
-        or ui.configitems(b'uilog')
-        or ui.configitems(STOCK)
-    )
+def sections(ui):
+    """the items of both sections if anything may have to be logged for a ui,
+    or None"""
+    items, scripts = ui.configitems(b'uilog'), ui.configitems(STOCK)
+    if items or scripts or ui.debugflag or isset(RUN_VARIABLE):
+        return items, scripts
+    return None
 
 
 def reposetup(ui, repo):

@@ -26,10 +26,10 @@ from . import (
     find,
     findmodule,
     isincommand,
-    iswanted,
     late,
     loaded,
     part,
+    sections,
     tryto,
     whenloaded,
 )
@@ -85,18 +85,19 @@ def _setumask(orig, *args, **kwargs):
     return result
 
 
-def populate(ui, items=None, scripts=None):
+def populate(ui, known=None):
     """give a ui the logger for its configuration
 
-    `items` and `scripts` are those of its two sections, if they are known.
+    `known` are the items of its two sections, if they have been read.
     """
     global _watched
     if _native.claim_command():
         # It is about this command, not about its child commands.
         os.environ.pop(RUN_VARIABLE, None)
     before = ui.getlogger(LOGGER)
-    if items is None:
-        items, scripts = ui.configitems(b'uilog'), ui.configitems(STOCK)
+    if known is None:
+        known = ui.configitems(b'uilog'), ui.configitems(STOCK)
+    items, scripts = known
     if _native.is_chg_server():
         items, scripts = part('brake').ofserver(ui, items, scripts)
     logger = _native.Logger(
@@ -207,8 +208,9 @@ def _ofwhole(ui, root):
     It is not the ui's: a command server logs both for each command.
     """
     global _nothing
-    if iswanted(ui):
-        return populate(ui)
+    wanted = sections(ui)
+    if wanted is not None:
+        return populate(ui, wanted)
     if _nothing is None:
         _nothing = _native.Logger([], [])
     return _nothing if root is None else _nothing.with_root(root)
