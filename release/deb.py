@@ -29,8 +29,6 @@ DATA = {
 }
 PYTHON = "usr/lib/python3/dist-packages/"
 DOC = "usr/share/doc/uilog/"
-# Pages of the sources that are for users and administrators.
-PAGES = ("README.md", "docs/*.md", "docs/*.json")
 
 
 def make_deb(
@@ -93,10 +91,7 @@ def layout(tree: Path, files: archives.Files, epoch: int) -> archives.Files:
             # Only what is executed is executable; a module is loaded.
             runs = path.startswith("usr/bin/")
             package[path] = archives.File(file.data, runs)
-    for pattern in PAGES:
-        for page in sorted(tree.glob(pattern)):
-            package[DOC + page.name] = archives.File(page.read_bytes())
-    # Both are README.md.
+    # Both are README.md; the wheel has the second one.
     package[DOC + "README.md"] = archives.File(
         (tree / "README.md").read_bytes()
     )
