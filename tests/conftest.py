@@ -152,6 +152,12 @@ class Home:
         not."""
         self.run("uilog", "flush", "--wait", str(processes.WAIT), *args)
 
+    def agents(self) -> list[processes.Process]:
+        """The agents that run for this home."""
+        serving = ("agent", "serve", str(self.runtime / "uilog"))
+        found = processes.everyone()
+        return [it for it in found if it.argv[1:4] == serving]
+
     def work(self, repository: Path, log: str) -> None:
         """Runs a command in which each of four workers runs `log`: a line of
         Python, for which the repository is `repo`."""
@@ -255,13 +261,7 @@ class Agents:
         return sorted((self.runtime / "uilog").glob("records-*"))
 
     def running(self) -> list[processes.Process]:
-        """The agents that run for this home."""
-        place = str(self.runtime / "uilog")
-        return [
-            it
-            for it in processes.everyone()
-            if it.argv[1:4] == ("agent", "serve", place)
-        ]
+        return self.home.agents()
 
     def flush(self) -> None:
         """Delivers all that waits."""

@@ -491,19 +491,12 @@ def kill_unseen(commands: Commands, *options: str) -> subprocess.Popen[bytes]:
     home = commands.home
     hg = subprocess.Popen(("hg", "waits", *options), env=home.env)
     commands.await_body(hg.pid)
-    place = str(home.path / "run" / "uilog")
-
-    def agents() -> list[int]:
-        serving = ("agent", "serve", place)
-        found = processes.everyone()
-        return [it.pid for it in found if it.argv[1:4] == serving]
-
     # An agent that has delivered the beginning can be found by its arguments;
     # before that it may be between two programs.
     until("its record", lambda: commands.named("command"))
-    for pid in agents():
-        os.kill(pid, signal.SIGKILL)
-    until("the agent's end", lambda: not agents())
+    for agent in home.agents():
+        os.kill(agent.pid, signal.SIGKILL)
+    until("the agent's end", lambda: not home.agents())
     hg.kill()
     hg.wait()
     return hg

@@ -26,6 +26,7 @@ from tools.docs import (
     Example,
     anchors,
     blocks,
+    fences,
     headings,
     links,
     name_of,
@@ -290,13 +291,11 @@ def masked(text: str) -> str:
 
 def test_the_first_screen_is_real(home: Home) -> None:
     """Each command of README.md's first example prints what is shown."""
-    hgrc = re.search(r"^```ini\n(.*?)^```", README.read_text(), re.M | re.S)
-    console = re.search(
-        r"^```console\n(.*?)^```", README.read_text(), re.M | re.S
-    )
-    assert hgrc and console
-    home.hgrc.write_text(hgrc[1])
-    steps = re.split(r"^\$ ", console[1], flags=re.MULTILINE)[1:]
+    examples = list(fences(name_of(README), README.read_text()))
+    hgrc = next(it for it in examples if it.language == "ini")
+    console = next(it for it in examples if it.language == "console")
+    home.hgrc.write_text(hgrc.text)
+    steps = re.split(r"^\$ ", console.text, flags=re.MULTILINE)[1:]
     assert len(steps) > 4
     script = "exec 2>&1\n"
     for number, step in enumerate(steps):
@@ -313,6 +312,8 @@ def test_the_first_screen_is_real(home: Home) -> None:
         timeout=120,
     )
     printed = re.split(r"<\d+>\n", done.stdout)
+    # What comes after the last one, too.
+    assert len(printed) == len(steps) + 1, done.stdout
     for step, output in zip(steps, printed):
         shown = step.partition("\n")[2].strip("\n")
         assert masked(shown) == masked(output.strip("\n")), step

@@ -1,9 +1,10 @@
 """The commands, settings, variables and tests that the documentation names
 exist: each shell example is parsed, its commands of uilog, hg, make and cargo
-have the options that it uses, and the README's session is run.
+have the options that it uses.
 
-That each example of an hgrc is valid is shown by test_docs.py, and what the
-commands of docs/questions.md print by rust/uilog-cli/tests/questions.rs.
+That each example of an hgrc is valid, and what the README's session prints, is
+shown by test_docs.py, and what the commands of docs/questions.md print by
+rust/uilog-cli/tests/questions.rs.
 """
 
 from __future__ import annotations
