@@ -1,5 +1,6 @@
-"""Runs all of Mercurial's own tests, and evolve's, without uilog and with it,
-the blackbox and a script for every event, and compares what they print.
+"""Runs all of Mercurial's own tests, and evolve's, with uilog, the blackbox and
+a script for every event. What prints something else than it expects is run
+without uilog, too, and must print the same there.
 
 `make upstream` starts it. Results are kept file by file, so it may be ended at
 any time and goes on where it was: `make upstream ARGS='--minutes 60'`.

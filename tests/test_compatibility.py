@@ -62,7 +62,7 @@ def test_makefile_and_table_have_the_same_pythons() -> None:
 def report(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    stock: Printed,
+    stock: Printed | None,
     uilog: Printed,
     explained: object,
 ) -> Report:
@@ -108,10 +108,62 @@ EXPLAINED = {"test-x.t": {"reason": "it is listed", "lines": ["uilog"]}}
 TOO_NARROW = {"test-x.t": {"reason": "it is listed", "lines": ["ui"]}}
 
 
+class Scripted(whole_suites.Runner):
+    """Prints what it is told to, and notes in which configurations."""
+
+    def __init__(self, results: Path, **prints: list[Printed]) -> None:
+        self.results = results
+        self.keys = {whole_suites.STOCK: "", whole_suites.UILOG: ""}
+        self.prints = prints
+        self.ran: list[str] = []
+
+    def _printed(self, _test: Path, name: str) -> Printed:
+        self.ran.append(name)
+        return self.prints[name].pop(0)
+
+
+@pytest.mark.parametrize(
+    ("stock", "uilog", "ran", "same"),
+    [
+        ([], [AS_EXPECTED], "uilog", True),
+        ([OTHER], [OTHER], "uilog stock", True),
+        # A difference counts if it is there again.
+        ([AS_EXPECTED] * 2, [OTHER] * 2, "uilog stock stock uilog", False),
+        (
+            [AS_EXPECTED] * 2,
+            [OTHER, AS_EXPECTED],
+            "uilog stock stock uilog",
+            True,
+        ),
+        # Stock hg prints now one thing, now another.
+        (
+            [AS_EXPECTED, HANGING],
+            [OTHER, HANGING],
+            "uilog stock stock uilog",
+            True,
+        ),
+    ],
+)
+def test_what_prints_something_else_is_run_without_uilog_too(
+    tmp_path: Path,
+    stock: list[Printed],
+    uilog: list[Printed],
+    ran: str,
+    same: bool,
+) -> None:
+    runner = Scripted(tmp_path, stock=[*stock], uilog=[*uilog])
+    test = Path("test-x.t")
+    both = runner.run(test)
+    assert both is not None and both.same() == same
+    assert runner.ran == ran.split()
+    assert runner.load(test) == both
+
+
 @pytest.mark.parametrize(
     ("stock", "uilog", "explained", "group", "good"),
     [
         (AS_EXPECTED, AS_EXPECTED, {}, "same", True),
+        (None, AS_EXPECTED, {}, "same", True),
         (AS_EXPECTED, OTHER, {}, "differs", False),
         (AS_EXPECTED, OTHER, EXPLAINED, "explained", True),
         (AS_EXPECTED, OTHER, TOO_NARROW, "differs", False),
@@ -141,7 +193,7 @@ TOO_NARROW = {"test-x.t": {"reason": "it is listed", "lines": ["ui"]}}
 def test_the_report_sees_what_differs_and_why(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    stock: Printed,
+    stock: Printed | None,
     uilog: Printed,
     explained: object,
     group: str,

@@ -61,7 +61,7 @@ def explanations(suite: str) -> dict[str, list[Explanation]]:
 def changed(both: Both, test: Path) -> Iterator[str]:
     """The difference of the two outputs, line by line, as diff -u0 has it."""
     expected = test.read_text("utf-8", "replace")
-    stock, uilog = both.stock, both.uilog
+    stock, uilog = both.stock or both.uilog, both.uilog
     for name in sorted(stock.unexpected.keys() | uilog.unexpected.keys()):
         usual = "" if name == LEFT_PROCESSES else expected
         before, after = (
@@ -205,7 +205,7 @@ class Report:
 
 
 TITLES = {
-    "same": "print what they expect, without uilog and with it",
+    "same": "print with uilog what they expect",
     "fails alike": "print something else here, the same without and with uilog",
     "skipped": "need what is not here",
     "hangs": "hang without uilog, too",
