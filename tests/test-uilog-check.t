@@ -262,6 +262,29 @@ Settings
   0 errors, 9 warnings, 1 note
   [1]
 
+A sink's name begins with `sink.`.
+
+  $ with << 'END'
+  > [uilog]
+  > desk = syslog:
+  > desk:track = command
+  > fleet = OTPL:http://localhost:4318
+  > note = nothing: to do with sinks
+  > desk:colour = red
+  > END
+    warning: $TESTTMP/more.hgrc:2: there is no item uilog.desk
+      did you mean 'sink.desk'?
+    warning: $TESTTMP/more.hgrc:3: there is no item uilog.desk:track
+      did you mean 'sink.desk:track'?
+    warning: $TESTTMP/more.hgrc:4: there is no item uilog.fleet
+      did you mean 'sink.fleet'?
+    warning: $TESTTMP/more.hgrc:5: there is no item uilog.note
+      uilog check lists the items
+    warning: $TESTTMP/more.hgrc:6: there is no item uilog.desk:colour
+      uilog check lists the items
+  0 errors, 5 warnings, 0 notes
+  [1]
+
 A number without a unit may be meant as days, and is taken for nothing.
 
   $ with << 'END'

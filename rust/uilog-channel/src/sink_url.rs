@@ -111,6 +111,16 @@ fn is_host(authority: &str) -> bool {
     }
 }
 
+/// Whether text begins as the URL of a sink does, or almost.
+pub fn has_scheme(text: &[u8]) -> bool {
+    let Some(end) = text.iter().position(|it| *it == b':') else {
+        return false;
+    };
+    let scheme = text[..end].to_ascii_lowercase();
+    SCHEMES.iter().any(|it| it.as_bytes() == scheme)
+        || meant(&scheme, SCHEMES.into_iter()).is_some()
+}
+
 /// What kinds of sinks there are.
 pub const KINDS: &str = "file:, syslog:, unix:, otlp:";
 

@@ -3,6 +3,7 @@
 
 use uilog_channel::settings::Fault;
 use uilog_channel::sink_config;
+use uilog_channel::sink_url::has_scheme;
 use uilog_config::Config;
 use uilog_config::Entry;
 use uilog_config::Source;
@@ -100,6 +101,23 @@ fn sections(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     }
 }
 
+/// What an unknown item was probably meant to be.
+fn meant_item(section: &str, name: &[u8], value: &[u8]) -> Option<String> {
+    let known = ITEMS.iter().filter(|it| it.section == section);
+    if let Some(meant) = meant(name, known.map(|item| item.name)) {
+        return Some(meant.to_owned());
+    }
+    // A sink or an option of one, without the prefix.
+    let option = name.splitn(2, |it| *it == b':').nth(1);
+    let is_of_sink = match option {
+        Some(option) => items::find_sink_option(option).is_some(),
+        None => has_scheme(value),
+    };
+    let is_ours = section == sink_config::SECTION;
+    (is_ours && is_of_sink)
+        .then(|| format!("{}{}", sink_config::PREFIX, lossy(name)))
+}
+
 /// Unknown names and invalid values.
 fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let config = &subject.loaded.trusted;
@@ -110,14 +128,13 @@ fn values(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 continue;
             }
             let Some(item) = items::find(section.as_bytes(), name) else {
-                let known = ITEMS.iter().filter(|it| it.section == section);
-                let meant = meant(name, known.map(|item| item.name));
                 let text =
                     format!("there is no item {section}.{}", lossy(name));
-                let advice = meant.map_or_else(
-                    || "uilog check lists the items".to_owned(),
-                    did_you_mean,
-                );
+                let advice = meant_item(section, name, &entry.value)
+                    .map_or_else(
+                        || "uilog check lists the items".to_owned(),
+                        |meant| did_you_mean(&meant),
+                    );
                 found.push(
                     Finding::warning("item-unknown", text)
                         .at(&entry.source)
