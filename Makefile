@@ -161,6 +161,8 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 
 .cache/wheel/.stamp: PROFILE := release
 .cache/wheel-test/.stamp: PROFILE := dev
+# One build of each crate for the wheel and for cargo's tests.
+.cache/wheel-test/.stamp: export CARGO := $(CURDIR)/tests/tools/cargo.sh
 
 # setuptools packs whatever an earlier build left in build/, so that goes
 # first. It runs here and not in a copy, so cargo finds target/; two at a time
