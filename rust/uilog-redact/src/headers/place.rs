@@ -105,9 +105,7 @@ pub(super) fn value(
     {
         at += 1;
         let quoted = at + usize::from(after.starts_with(b"\\")) + 1;
-        if let Some(close) = text
-            .get(..quoted)
-            .and_then(|_| Quote::before(text, quoted))
+        if let Some(close) = Quote::before(text, quoted)
             .and_then(|quote| quote.close(text, quoted))
         {
             return Some((Form::Entry, quoted..close));
