@@ -123,12 +123,12 @@ def environment_of(lab: Lab, hgrc: Path, home: Path) -> dict[str, str]:
     What would lead sinks elsewhere, or make all of it one trace, is not in it.
     """
     home.mkdir(exist_ok=True)
-    kept = {
+    inherited = {
         name: value
         for name, value in lab.hg_environment(hgrc).items()
         if not name.upper().startswith(ELSEWHERE)
     }
-    return {**kept, "HOME": str(home)}
+    return {**inherited, "HOME": str(home)}
 
 
 # Times of events, by who logs, what, and whether in a row or alone.

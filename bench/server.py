@@ -187,14 +187,14 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     else:
         hgrc = lab.hgrc(who, command=MARK, commandfinish=MARK)
     environment = lab.hg_environment(hgrc)
-    kept = dict(os.environ)
+    saved = dict(os.environ)
     os.environ.clear()
     os.environ.update(environment)
     try:
         server = hglib.open(str(lab.repository()))
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(saved)
     stack.callback(server.close)
     # The first command imports what the later ones use.
     server.rawcommand([b"id"])

@@ -54,18 +54,20 @@ class Blackbox:
 
     def unnumbered(self) -> list[Path]:
         """Files that are to get their number with the next rotation."""
-        known = {path.stat().st_ino for path in self.files()}
-        return [p for p in self.hidden() if p.stat().st_ino not in known]
+        numbered = {path.stat().st_ino for path in self.files()}
+        return [p for p in self.hidden() if p.stat().st_ino not in numbered]
 
     def messages(self, files: list[Path] | None = None) -> list[bytes]:
         """What was logged, without what hg adds; each line has to be whole."""
-        found = []
+        messages = []
         for path in self.files() if files is None else files:
             for line in path.read_bytes().splitlines(keepends=True):
                 match = LINE.fullmatch(line)
                 assert match is not None, (path, line)
-                found.append(DURATION.sub(b"after N seconds", match["message"]))
-        return found
+                messages.append(
+                    DURATION.sub(b"after N seconds", match["message"])
+                )
+        return messages
 
 
 @dataclass
