@@ -93,9 +93,9 @@ def _table(report: Report, title: str, found: dict[str, list[float]]) -> None:
 
 def _line(lab: Lab, report: Report) -> None:
     count = lab.pick(2000, 500)
-    found = _samples(lab, report, "line", count)
-    _table(report, f"A line, µs ({count} in a row, 6 times)", found)
-    ours, floor = median(found[OURS]), median(found[FLOOR])
+    samples = _samples(lab, report, "line", count)
+    _table(report, f"A line, µs ({count} in a row, 6 times)", samples)
+    ours, floor = median(samples[OURS]), median(samples[FLOOR])
     report.target(
         "one line, median",
         f"<= {LINE_US} µs",
@@ -105,8 +105,8 @@ def _line(lab: Lab, report: Report) -> None:
     report.target(
         "beside stock",
         "a tenth",
-        ratio(ours, median(found[STOCK])),
-        ours * 10 <= median(found[STOCK]),
+        ratio(ours, median(samples[STOCK])),
+        ours * 10 <= median(samples[STOCK]),
     )
     report.notes.append(
         f'"{FLOOR}" are the system calls of a line, made bare from Python: '
@@ -118,12 +118,12 @@ def _line(lab: Lab, report: Report) -> None:
 def _rotated(lab: Lab, report: Report) -> None:
     count = lab.pick(30_000, 3000)
     settings = {"maxsize": "1 MB" if not lab.quick else "100 KB"}
-    found = _samples(lab, report, "rotated", count, **settings)
+    samples = _samples(lab, report, "rotated", count, **settings)
     size = settings["maxsize"]
     _table(
         report,
         f"With rotation at {size} and six old files, µs ({count:,} in a row)",
-        found,
+        samples,
     )
 
 
@@ -157,14 +157,14 @@ def _write_together(
     logs += (where / ".hg" / ".blackbox.log.kept").glob("*-*")
     inodes = {path.stat().st_ino: path for path in logs}
     text = b"".join(path.read_bytes() for path in inodes.values())
-    found = Counter(
+    counts = Counter(
         line.rsplit(b"> ", 1)[-1].split(b" ")[0]
         for line in text.split(b"\n")
         if b" tagged" in line
     )
     lost: dict[str, tuple[int, int]] = {}
     for number, (name, count) in enumerate(writers):
-        there = found[f"{name.split()[0]}-{number}".encode()]
+        there = counts[f"{name.split()[0]}-{number}".encode()]
         before, all_of_it = lost.get(name, (0, 0))
         lost[name] = (before + count - there, all_of_it + count)
     return max(ends) - begin, lost

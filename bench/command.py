@@ -86,8 +86,8 @@ def run(lab: Lab) -> Report:
         "larger than its own says nothing.",
     )
     with adopting():
-        found = _commands(lab)
-    _tell(report, found)
+        samples = _commands(lab)
+    _tell(report, samples)
     _first(lab, report)
     if counts_instructions(lab, report):
         _instructions(lab, report)
@@ -212,10 +212,12 @@ def _tell(report: Report, found: dict[str, Samples]) -> None:
     )
     table.add(SHELL, ms(shell), ms(0), "", "")
     for who in (STOCK, OURS):
-        left = median(found[who].left)
+        leftover = median(found[who].left)
         count = median(found[who].processes)
         faults = median(found[who].faults)
-        table.add(who, ms(left), ms(left - shell), f"{count:g}", f"{faults:g}")
+        table.add(
+            who, ms(leftover), ms(leftover - shell), f"{count:g}", f"{faults:g}"
+        )
     _peaks(report, found)
     dispatcher = median(found[OURS].left) - shell
     report.target(

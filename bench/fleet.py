@@ -123,17 +123,34 @@ def environment_of(lab: Lab, hgrc: Path, home: Path) -> dict[str, str]:
     What would lead sinks elsewhere, or make all of it one trace, is not in it.
     """
     home.mkdir(exist_ok=True)
-    kept = {
+    inherited = {
         name: value
         for name, value in lab.hg_environment(hgrc).items()
         if not name.upper().startswith(ELSEWHERE)
     }
-    return {**kept, "HOME": str(home)}
+    return {**inherited, "HOME": str(home)}
+
+
+# Times of events, by who logs, what, and whether in a row or alone.
+Samples = dict[tuple[str, str, str], list[float]]
+
+EVENT_KINDS = {
+    "event": ("an event", "What an event costs hg"),
+    "begin": (
+        "a beginning",
+        "What the beginning of a command costs hg, which makes a new trace and "
+        "an environment for the command's children",
+    ),
+    "end": (
+        "an end",
+        "What the end of a command costs hg, which tells what it has used",
+    ),
+}
 
 
 def _event(lab: Lab, report: Report) -> None:
     rounds, groups = lab.pick(4, 2), lab.pick(75, 20)
-    found: dict[tuple[str, str, str], list[float]] = {}
+    samples: Samples = {}
     peaks = []
     with ExitStack() as stack:
         rotel = Rotel(lab.directory / "event-rotel", None)
@@ -141,30 +158,14 @@ def _event(lab: Lab, report: Report) -> None:
         agent, syslog = lab.directory / "agent", lab.directory / "log"
         stack.enter_context(_listening(agent, socket.SOCK_STREAM))
         stack.enter_context(_listening(syslog, socket.SOCK_DGRAM))
-        hgrcs = {
-            NONE: lab.hgrc(NONE),
-            STOCK: lab.hgrc(
-                STOCK, foo="true", command="true", commandfinish="true"
-            ),
-            SCRIPT: lab.configuration(
-                "uilog =",
-                SCRIPT,
-                "logtoprocess",
-                dict.fromkeys(("foo", "command", "commandfinish"), "true"),
-            ),
-            ALL: lab.configuration(
-                "uilog =",
-                ALL,
-                "uilog",
-                {
-                    **EACH,
-                    "sink.fleet": f"otlp:{rotel.url}",
-                    "sink.audit": f"file:{lab.directory}/audit.jsonl",
-                    "sink.agent": f"unix:{agent}",
-                    "sink.desk": f"syslog:{syslog}",
-                },
-            ),
+        sinks = {
+            **EACH,
+            "sink.fleet": f"otlp:{rotel.url}",
+            "sink.audit": f"file:{lab.directory}/audit.jsonl",
+            "sink.agent": f"unix:{agent}",
+            "sink.desk": f"syslog:{syslog}",
         }
+        hgrcs = _event_hgrcs(lab, sinks)
         for number in range(rounds):
             for name in in_turn(list(hgrcs), number):
                 home = lab.directory / "event-home"
@@ -174,50 +175,60 @@ def _event(lab: Lab, report: Report) -> None:
                 )
                 for what in ("event", "begin", "end"):
                     for kind in ("row", "alone"):
-                        samples = found.setdefault((name, what, kind), [])
-                        samples += map(float, result[what][kind])
+                        times = samples.setdefault((name, what, kind), [])
+                        times += map(float, result[what][kind])
                 if name == ALL:
                     peaks.append(result["memory"]["VmHWM"])
-    names = {"event": "an event", "begin": "a beginning", "end": "an end"}
-    titles = {
-        "event": "What an event costs hg",
-        "begin": "What the beginning of a command costs hg, which makes a new "
-        "trace and an environment for the command's children",
-        "end": "What the end of a command costs hg, which tells what it has "
-        "used",
-    }
-    for what, title in titles.items():
-        table = report.table(
-            f"{title}, µs (all sinks are otlp to rotel, file, unix and syslog "
-            f"socket; {rounds * groups} groups of {GROUP})",
-            "who",
-            "in a row, median",
-            "p99",
-            "ratio to stock",
-            "alone, median",
-            "p99",
-        )
-        stock = median(found[STOCK, what, "row"])
-        for name in (NONE, SCRIPT, ALL, STOCK):
-            row, alone = found[name, what, "row"], found[name, what, "alone"]
-            report.keep(f"{what} in a row, {name}", row)
-            report.keep(f"{what} alone, {name}", alone)
-            table.add(
-                name,
-                us(median(row)),
-                us(percentile(row, 99)),
-                ratio(median(row), stock),
-                us(median(alone)),
-                us(percentile(alone, 99)),
-            )
-        ours = median(found[ALL, what, "row"])
-        report.target(
-            f"{names[what]} in a row, all sinks on, median",
-            f"<= {MEDIAN_US} µs",
-            f"{us(ours)} µs",
-            ours <= MEDIAN_US * NS_PER_US,
-        )
+    size = f"{rounds * groups} groups of {GROUP}"
+    for what in ("event", "begin", "end"):
+        _event_table(report, what, samples, size)
     _memory(report, "four sinks", peaks)
+
+
+def _event_hgrcs(lab: Lab, sinks: dict[str, str]) -> dict[str, Path]:
+    scripts = dict.fromkeys(("foo", "command", "commandfinish"), "true")
+    return {
+        NONE: lab.hgrc(NONE),
+        STOCK: lab.hgrc(STOCK, **scripts),
+        SCRIPT: lab.configuration("uilog =", SCRIPT, "logtoprocess", scripts),
+        ALL: lab.configuration("uilog =", ALL, "uilog", sinks),
+    }
+
+
+def _event_table(
+    report: Report, what: str, samples: Samples, size: str
+) -> None:
+    name_of, title = EVENT_KINDS[what]
+    table = report.table(
+        f"{title}, µs (all sinks are otlp to rotel, file, unix and syslog "
+        f"socket; {size})",
+        "who",
+        "in a row, median",
+        "p99",
+        "ratio to stock",
+        "alone, median",
+        "p99",
+    )
+    stock = median(samples[STOCK, what, "row"])
+    for name in (NONE, SCRIPT, ALL, STOCK):
+        row, alone = samples[name, what, "row"], samples[name, what, "alone"]
+        report.keep(f"{what} in a row, {name}", row)
+        report.keep(f"{what} alone, {name}", alone)
+        table.add(
+            name,
+            us(median(row)),
+            us(percentile(row, 99)),
+            ratio(median(row), stock),
+            us(median(alone)),
+            us(percentile(alone, 99)),
+        )
+    ours = median(samples[ALL, what, "row"])
+    report.target(
+        f"{name_of} in a row, all sinks on, median",
+        f"<= {MEDIAN_US} µs",
+        f"{us(ours)} µs",
+        ours <= MEDIAN_US * NS_PER_US,
+    )
 
 
 def _memory(report: Report, what: str, peaks: list[int]) -> None:

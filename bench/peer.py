@@ -366,15 +366,18 @@ def _descriptors(lab: Lab, report: Report, place: _Place) -> None:
         "for each open peer",
     )
     each = {}
-    kept = {}
+    open_after = {}
     for who in (NONE, OURS):
         hgrc = lab.hgrc(who)
-        taken = lab.probe(hgrc, "descriptors", where=where, count=PEERS)
-        each[who] = (taken["during"] - taken["before"]) / PEERS
-        kept[who] = taken["closed"] - taken["before"]
+        counts = lab.probe(hgrc, "descriptors", where=where, count=PEERS)
+        each[who] = (counts["during"] - counts["before"]) / PEERS
+        open_after[who] = counts["closed"] - counts["before"]
         table.add(
             who,
-            *(str(taken[it]) for it in ("before", "during", "closed", "after")),
+            *(
+                str(counts[it])
+                for it in ("before", "during", "closed", "after")
+            ),
             f"{each[who]:g}",
         )
     added = each[OURS] - each[NONE]
@@ -384,12 +387,12 @@ def _descriptors(lab: Lab, report: Report, place: _Place) -> None:
         f"{added:g}",
         added <= MAX_DESCRIPTORS,
     )
-    left = kept[OURS] - kept[NONE]
+    leaked = open_after[OURS] - open_after[NONE]
     report.target(
         f"descriptors of {PEERS} closed peers, more than stock hg's",
         "0",
-        str(left),
-        left == 0,
+        str(leaked),
+        leaked == 0,
     )
 
 

@@ -110,9 +110,9 @@ def _ask(lab: Lab, report: Report, files: dict[str, Path]) -> None:
     for number in range(rounds):
         for name in in_turn(list(QUESTIONS), number):
             arguments, file, _ = QUESTIONS[name]
-            given = [str(page) if it == "PAGE" else it for it in arguments]
+            argv = [str(page) if it == "PAGE" else it for it in arguments]
             took = _process(
-                [str(HG.with_name("uilog")), *given, str(files[file])]
+                [str(HG.with_name("uilog")), *argv, str(files[file])]
             )
             found[name].append(took.nanoseconds)
             peak[name] = max(peak.get(name, 0), took.peak)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,29 @@ SCRIPTS_PER_COMMAND = 2
 MAX_RATIO = 1.05
 MAX_RATIO_LOADED = 1.01
 
+WHO = (NONE, EMPTY, LOADED, BESIDE, OURS, STOCK)
+
+
+@dataclass
+class Measured:
+    """What has been measured of one server."""
+
+    times: list[float] = field(default_factory=list)
+    scripts: int = 0
+    most_zombies: int = 0
+    last_zombies: int = 0
+    # Nanoseconds.
+    ran: int = 0
+    queued: int = 0
+
+    @property
+    def mean(self) -> float:
+        return sum(self.times) / len(self.times)
+
+    @property
+    def median(self) -> float:
+        return median(self.times)
+
 
 def run(lab: Lab) -> Report:
     report = Report(
@@ -36,44 +60,55 @@ def run(lab: Lab) -> Report:
     )
     rounds = lab.pick(12, 4)
     commands = lab.pick(20, 10)
-    who = (NONE, EMPTY, LOADED, BESIDE, OURS, STOCK)
-    times: dict[str, list[float]] = {name: [] for name in who}
-    worst = dict.fromkeys(who, 0)
-    last = dict.fromkeys(who, 0)
-    scripts = dict.fromkeys(who, 0)
-    ran = dict.fromkeys(who, 0)
-    queued = dict.fromkeys(who, 0)
+    measured = {name: Measured() for name in WHO}
     lab.marks.write_bytes(b"")
     with ExitStack() as stack:
-        servers = {name: _open(lab, name, stack) for name in who}
+        servers = {name: _open(lab, name, stack) for name in WHO}
         for number in range(rounds):
-            for name in in_turn(who, number):
-                server = servers[name]
-                beside: list[int] = []
-                before = lab.count_marks()
-                ran_before, queued_before = _schedule(server.server.pid)
-                for at in range(commands):
-                    command = COMMANDS[at % len(COMMANDS)]
-                    begin = time.perf_counter_ns()
-                    server.rawcommand(command)
-                    times[name].append(time.perf_counter_ns() - begin)
-                    if name == BESIDE:
-                        beside += _scripts(lab)
-                ran_after, queued_after = _schedule(server.server.pid)
-                ran[name] += ran_after - ran_before
-                queued[name] += queued_after - queued_before
-                zombies = _zombies(server.server.pid)
-                worst[name] = max(worst[name], zombies)
-                expected = SCRIPTS_PER_COMMAND * commands
-                if name in (BESIDE, OURS, STOCK):
-                    lab.settle(before + expected)
-                for pid in beside:
-                    os.waitpid(pid, 0)
-                scripts[name] += lab.count_marks() - before
-        for name in who:
-            last[name] = _zombies(servers[name].server.pid)
-    table = report.table(
+            for name in in_turn(WHO, number):
+                _round(lab, name, servers[name], measured[name], commands)
+        for name in WHO:
+            measured[name].last_zombies = _zombies(servers[name].server.pid)
+    _write_tables(
+        report,
+        measured,
         f"{rounds * commands} commands each ({rounds} rounds of {commands})",
+    )
+    _compare(report, measured)
+    return report
+
+
+def _round(
+    lab: Lab, name: str, server: Any, measured: Measured, commands: int
+) -> None:
+    """one server's commands, one after the other, and the end of its scripts"""
+    beside: list[int] = []
+    before = lab.count_marks()
+    ran_before, queued_before = _schedule(server.server.pid)
+    for at in range(commands):
+        command = COMMANDS[at % len(COMMANDS)]
+        begin = time.perf_counter_ns()
+        server.rawcommand(command)
+        measured.times.append(time.perf_counter_ns() - begin)
+        if name == BESIDE:
+            beside += _scripts(lab)
+    ran_after, queued_after = _schedule(server.server.pid)
+    measured.ran += ran_after - ran_before
+    measured.queued += queued_after - queued_before
+    zombies = _zombies(server.server.pid)
+    measured.most_zombies = max(measured.most_zombies, zombies)
+    if name in (BESIDE, OURS, STOCK):
+        lab.settle(before + SCRIPTS_PER_COMMAND * commands)
+    for pid in beside:
+        os.waitpid(pid, 0)
+    measured.scripts += lab.count_marks() - before
+
+
+def _write_tables(
+    report: Report, measured: dict[str, Measured], title: str
+) -> None:
+    table = report.table(
+        title,
         "who",
         "ms per command, median",
         "mean",
@@ -84,7 +119,6 @@ def run(lab: Lab) -> Report:
         "zombies: most",
         "at the end",
     )
-
     where = report.table(
         "Where a command's time goes, ms, means (/proc/PID/schedstat)",
         "who",
@@ -92,52 +126,50 @@ def run(lab: Lab) -> Report:
         "the server waits for a processor",
         "the rest: client, waking each other",
     )
-
-    def mean(name: str) -> float:
-        return sum(times[name]) / len(times[name])
-
-    for name in who:
-        report.keep(name, times[name])
+    none = measured[NONE]
+    for name, it in measured.items():
+        report.keep(name, it.times)
         table.add(
             name,
-            ms(median(times[name])),
-            ms(mean(name)),
-            ms(percentile(times[name], 99)),
-            ratio(median(times[name]), median(times[NONE])),
-            ratio(mean(name), mean(NONE)),
-            str(scripts[name]),
-            str(worst[name]),
-            str(last[name]),
+            ms(it.median),
+            ms(it.mean),
+            ms(percentile(it.times, 99)),
+            ratio(it.median, none.median),
+            ratio(it.mean, none.mean),
+            str(it.scripts),
+            str(it.most_zombies),
+            str(it.last_zombies),
         )
-        own = ran[name] / len(times[name])
-        waits = queued[name] / len(times[name])
-        rest = mean(name) - own - waits
-        where.add(name, ms(own), ms(waits), ms(rest))
-    ours = median(times[OURS]) / median(times[NONE])
+        own = it.ran / len(it.times)
+        waits = it.queued / len(it.times)
+        where.add(name, ms(own), ms(waits), ms(it.mean - own - waits))
+
+
+def _compare(report: Report, measured: dict[str, Measured]) -> None:
+    none, ours = measured[NONE].median, measured[OURS].median
     report.target(
         "time per command, median",
         f"<= {MAX_RATIO}x",
-        f"{ours:.2f}x",
-        ours <= MAX_RATIO,
+        f"{ours / none:.2f}x",
+        ours / none <= MAX_RATIO,
     )
-    loaded = median(times[LOADED]) / median(times[NONE])
+    loaded = measured[LOADED].median / none
     report.target(
         "time per command without scripts, median",
         f"<= {MAX_RATIO_LOADED}x",
         f"{loaded:.3f}x",
         loaded <= MAX_RATIO_LOADED,
     )
-    report.target("zombies at the end", "0", str(last[OURS]), last[OURS] == 0)
-    added = (median(times[OURS]) - median(times[NONE])) / NS_PER_MS
+    zombies = measured[OURS].last_zombies
+    report.target("zombies at the end", "0", str(zombies), zombies == 0)
     report.notes.append(
-        f"uilog adds {added:.2f} ms to the median command. Commands follow "
-        "each other at once, so the scripts of one compete with the next for "
-        f"{len(os.sched_getaffinity(0))} processors: that is in the figures "
-        "of both. Zombies are defunct children of the server, counted right "
-        "after the last command of each round, and once more at the end, "
-        "when all scripts have ended."
+        f"uilog adds {(ours - none) / NS_PER_MS:.2f} ms to the median command. "
+        "Commands follow each other at once, so the scripts of one compete "
+        f"with the next for {len(os.sched_getaffinity(0))} processors: that is "
+        "in the figures of both. Zombies are defunct children of the server, "
+        "counted right after the last command of each round, and once more at "
+        "the end, when all scripts have ended."
     )
-    return report
 
 
 def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
@@ -155,14 +187,14 @@ def _open(lab: Lab, who: str, stack: ExitStack) -> Any:
     else:
         hgrc = lab.hgrc(who, command=MARK, commandfinish=MARK)
     environment = lab.hg_environment(hgrc)
-    kept = dict(os.environ)
+    saved = dict(os.environ)
     os.environ.clear()
     os.environ.update(environment)
     try:
         server = hglib.open(str(lab.repository()))
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(saved)
     stack.callback(server.close)
     # The first command imports what the later ones use.
     server.rawcommand([b"id"])

@@ -87,7 +87,7 @@ def _send(lab: Lab, report: Report, programs: dict[str, Path]) -> None:
         return
     full = directory / "feed" / SPOOL / "fleet"
     size = sum(it.stat().st_size for it in segments(full))
-    found = {name: Samples() for name in programs}
+    samples = {name: Samples() for name in programs}
     with rotel, adopting():
         for number in range(rounds):
             for name in in_turn(list(programs), number):
@@ -113,24 +113,24 @@ def _send(lab: Lab, report: Report, programs: dict[str, Path]) -> None:
                 )
                 begin = time.perf_counter()
                 usage = _end(programs[name], environment)
-                found[name].add(usage, time.perf_counter() - begin, count)
+                samples[name].add(usage, time.perf_counter() - begin, count)
                 shutil.rmtree(home)
     title = (
         f"Shipping {count:,} events, {size / MB:.1f} MB, from the spool by one "
         f"dispatcher ({rounds} times, in turn)"
     )
-    _table(report, title, found)
-    _target(report, "shipping, processor time of an event", found)
+    _table(report, title, samples)
+    _target(report, "shipping, processor time of an event", samples)
 
 
 def _end(program: Path, environment: dict[str, str]) -> resource.struct_rusage:
     """waits for the dispatcher, which is nobody's child but has been adopted"""
     _, _, usage = os.wait4(-1, 0)
     argv = [str(program), "spool", "export"]
-    left = subprocess.run(
+    remaining = subprocess.run(
         argv, env=environment, stdout=subprocess.PIPE, check=True
     )
-    assert not left.stdout, "something has not been sent"
+    assert not remaining.stdout, "something has not been sent"
     return usage
 
 
@@ -140,7 +140,7 @@ def _whole(lab: Lab, report: Report, programs: dict[str, Path]) -> None:
     directory = lab.directory / "whole"
     directory.mkdir()
     cores = sorted(os.sched_getaffinity(0))
-    found = {name: Samples() for name in programs}
+    samples = {name: Samples() for name in programs}
     with Rotel(directory / "rotel", None, core=cores[-1]) as rotel, adopting():
         hgrc = sending(lab, "whole", rotel.url)
         for number in range(rounds):
@@ -153,15 +153,15 @@ def _whole(lab: Lab, report: Report, programs: dict[str, Path]) -> None:
                 begin = time.perf_counter()
                 lab.run_probe(environment, "feed", where=where, count=count)
                 usage = _end(programs[name], environment)
-                found[name].add(usage, time.perf_counter() - begin, count)
+                samples[name].add(usage, time.perf_counter() - begin, count)
                 shutil.rmtree(home)
     title = (
         f"{count:,} events from hg's queue through the spool to the "
         f"collector, by one dispatcher ({rounds} times, in turn; the time by "
         "the clock has hg's own in it)"
     )
-    _table(report, title, found)
-    _target(report, "the whole way, processor time of an event", found)
+    _table(report, title, samples)
+    _target(report, "the whole way, processor time of an event", samples)
 
 
 def _environment(
@@ -187,10 +187,10 @@ def _installed(directory: Path, program: Path) -> Path:
 def _extensions() -> Path:
     """where hg finds the extension: only hg's Python knows"""
     code = "import hgext3rd.uilog as it; print(it.__path__[0])"
-    found = subprocess.run(
+    listed = subprocess.run(
         [PYTHON, "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
-    return Path(found.stdout.strip()).parent
+    return Path(listed.stdout.strip()).parent
 
 
 def _table(report: Report, title: str, found: dict[str, Samples]) -> None:

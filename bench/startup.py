@@ -145,10 +145,10 @@ def _inside(lab: Lab, report: Report) -> None:
     for who, samples in everything.items():
         report.keep(f"loadall + populateui, {who}", samples)
         names = ("load", "after", "setup", "populate")
-        found = [steps.get((who, step)) for step in names]
+        times = [steps.get((who, step)) for step in names]
         table.add(
             who,
-            *(ms(median(it)) if it else "" for it in found),
+            *(ms(median(it)) if it else "" for it in times),
             ms(median(samples)),
             ms(percentile(samples, 99)),
         )
@@ -350,5 +350,5 @@ def count_instructions(
         stderr=subprocess.PIPE,
         check=True,
     )
-    found = re.search(rb"I +refs: +([0-9,]+)", done.stderr)
-    return int(found.group(1).replace(b",", b"")) if found else 0
+    match = re.search(rb"I +refs: +([0-9,]+)", done.stderr)
+    return int(match.group(1).replace(b",", b"")) if match else 0

@@ -1,7 +1,7 @@
 A command that is logged although it is not hg: `uilog run`.
 
 What happens on terminals, with signals and with nested commands is tried in
-test_run.py and test_run_events.py.
+test_run_terminal.py, test_run.py and test_run_events.py.
 
   $ . "$TESTDIR/helpers/setup.sh"
   $ cat >> $HGRCPATH << END

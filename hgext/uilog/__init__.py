@@ -279,10 +279,10 @@ def _addhelp(module):
 
 
 def _registeritems(ui):
-    known = ui._knownconfig
+    registered = ui._knownconfig
     for section in (b'uilog', STOCK):
-        if section not in known:
-            items = known[section] = _Items()
+        if section not in registered:
+            items = registered[section] = _Items()
             items.section = section
 
 
@@ -355,8 +355,8 @@ def uipopulate(ui):
 
 
 def _populate(ui):
-    wanted = sections(ui)
-    if wanted is None:
+    configured = sections(ui)
+    if configured is None:
         _beidle(ui)
         return
     events = loaded('events')
@@ -369,7 +369,7 @@ def _populate(ui):
             return
     if ui.debugflag:
         loadparts()
-    events.populate(ui, wanted)
+    events.populate(ui, configured)
 
 
 def _beidle(ui):
@@ -467,24 +467,24 @@ def part(name):
     they may be broken. Raises if it cannot be loaded; the next call
     tries again.
     """
-    found = _parts.get(name)
-    if found is not None:
-        return found
+    module = _parts.get(name)
+    if module is not None:
+        return module
     if name == 'brake':
-        found = _parts[name] = _load(name)
-        return found
+        module = _parts[name] = _load(name)
+        return module
     if '_native' not in _parts:
         _parts['_native'] = _loadnative()
         if name == '_native':
             return _parts[name]
     if name != 'events':
         part('events')
-    found = _load(name)
-    setup = getattr(found, 'setup', None)
+    module = _load(name)
+    setup = getattr(module, 'setup', None)
     if setup is not None:
         setup()
-    _parts[name] = found
-    return found
+    _parts[name] = module
+    return module
 
 
 def loaded(name):
@@ -542,11 +542,9 @@ def _find(full, path=None, target=None):
         return None
     if full != '%s.%s' % (__package__, name) or not os.path.exists(file):
         return None
-    found = importlib.machinery.ModuleSpec(
-        full, loader(full, file), origin=file
-    )
-    found.has_location = True
-    return found
+    spec = importlib.machinery.ModuleSpec(full, loader(full, file), origin=file)
+    spec.has_location = True
+    return spec
 
 
 _DIRECTORY = os.path.dirname(__file__)
@@ -574,14 +572,14 @@ def late(name, func):
 
     def wrapper(orig, /, *args, **kwargs):
         # Not called while an exception of ours is handled: hg would see it.
-        found = None
+        function = None
         try:
-            found = getattr(part(name), func)
+            function = getattr(part(name), func)
         except Exception as err:
             fault(err)
-        if found is None:
+        if function is None:
             return orig(*args, **kwargs)
-        return found(orig, *args, **kwargs)
+        return function(orig, *args, **kwargs)
 
     return wrapper
 

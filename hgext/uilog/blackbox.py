@@ -210,9 +210,9 @@ def _replacecommand(table):
         off('hg blackbox', 'blackbox.cmdtable lacks the command')
         return
     options = table[STOCK][1]
-    known = {option[1] for option in options}
+    names = {option[1] for option in options}
     for option in (*OPTIONS, *cmdutil.formatteropts):
-        if option[1] not in known:
+        if option[1] not in names:
             options.append(option)
 
 
@@ -254,10 +254,10 @@ class Logger:
             return
         self._isbusy = True
         try:
-            known = ui.__dict__.get(_SETTINGS)
-            if known is None:
-                known = ui.__dict__[_SETTINGS] = _read(ui)
-            settings, ismoving, isdirty = known
+            cached = ui.__dict__.get(_SETTINGS)
+            if cached is None:
+                cached = ui.__dict__[_SETTINGS] = _read(ui)
+            settings, ismoving, isdirty = cached
             repo = self._repo
             try:
                 # hg: as repo.dirstate, without a lookup in its classes
@@ -266,23 +266,25 @@ class Logger:
             except Exception as err:
                 _native.line_fault(b'the parents cannot be read', err)
                 parents = None
-            given = None
+            values = None
             if (
                 ismoving
                 or isdirty
                 or procutil.getuser is not _getuser
                 or procutil.getpid is not _getpid
             ):
-                given = (
+                values = (
                     isdirty and self._dirty(),
                     _unless(procutil.getuser, _getuser),
                     _unless(procutil.getpid, _getpid),
                     _date(ui) if ismoving else None,
                 )
-            told = self.file.write_line(event, msg, settings, parents, given)
+            problems = self.file.write_line(
+                event, msg, settings, parents, values
+            )
         finally:
             self._isbusy = False
-        if told is None or self._tell(ui, *told):
+        if problems is None or self._tell(ui, *problems):
             self.last.logger = self
 
     def _dirty(self):
@@ -369,8 +371,8 @@ def _read(ui):
 
 def _settings(ui):
     # hg: debug.to-stderr is known since 6.4
-    known = ui._knownconfig.get(STOCK, ())
-    items = [item for item in ui.configitems(STOCK) if item[0] in known]
+    registered = ui._knownconfig.get(STOCK, ())
+    items = [item for item in ui.configitems(STOCK) if item[0] in registered]
     fixed = ui.config(b'devel', b'default-date')
     return _native.BlackboxSettings(items, fixed)
 
@@ -416,14 +418,14 @@ def _filelog(orig, self, *args, **kwargs):
             self._maxfiles,
             vfs.createmode,
         )
-    told = file.write_file_line(
+    problems = file.write_file_line(
         event,
         msg,
         _unless(procutil.getpid, _getpid),
         dateutil.makedate() if _isclockreplaced() else None,
     )
-    if told is not None:
-        refused, warnings, _shown = told
+    if problems is not None:
+        refused, warnings, _shown = problems
         for warning in warnings:
             ui.debug(warning)
         if refused is not None and refused[1] is not None:

@@ -109,10 +109,10 @@ def _separateservers():
         return False
 
     def hashed(ui):
-        known = confighash(ui)
+        digest = confighash(ui)
         if _causeof(ui) is None:
-            return known
-        return hashlist([known, VARIABLE])[: len(known)]
+            return digest
+        return hashlist([digest, VARIABLE])[: len(digest)]
 
     chgserver._confighash = hashed
     return True

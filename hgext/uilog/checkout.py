@@ -21,10 +21,10 @@ def url(repo):
 def head(root):
     """the bookmark or branch, and the node, of the working directory"""
     repo = repos.get(root)
-    known = vars(repo) if repo is not None else {}
-    dirstate = known.get('dirstate')
+    attributes = vars(repo) if repo is not None else {}
+    dirstate = attributes.get('dirstate')
     fields = vars(dirstate) if dirstate is not None else {}
-    name = getattr(known.get('_bookmarks'), 'active', None)
+    name = getattr(attributes.get('_bookmarks'), 'active', None)
     if name is None:
         name = fields.get('_branch')
     parents = getattr(fields.get('_map'), '_parents', None)
@@ -32,6 +32,6 @@ def head(root):
         node = parents[0]
     else:
         # hg: localrepo._quick_access_changeid_wc, revision numbers and nodes
-        quick = known.get('_quick_access_changeid_wc') or {}
+        quick = attributes.get('_quick_access_changeid_wc') or {}
         node = quick.get(b'.', (None, None))[1]
     return name, node if node and any(node) else None

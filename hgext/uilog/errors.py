@@ -249,8 +249,8 @@ def _shown(exc):
         return b'out of memory', FAILED
     if isinstance(exc, SystemExit):
         return b'', 254
-    shown = FAILED if isinstance(exc, ImportError) else None
-    return _withhint(exc, _text(exc)), shown
+    exit_code = FAILED if isinstance(exc, ImportError) else None
+    return _withhint(exc, _text(exc)), exit_code
 
 
 def _oflock(exc, reason):
@@ -323,9 +323,9 @@ def _signal(exc):
     tb = exc.__traceback__
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
-    found = tb.tb_frame.f_locals if tb is not None else {}
+    variables = tb.tb_frame.f_locals if tb is not None else {}
     # hg: ui._catchterm and dispatch's, `*args`; lock._delayedinterrupt, `num`
-    args: tuple = found.get('args') or (found.get('num'),)
+    args: tuple = variables.get('args') or (variables.get('num'),)
     try:
         return signal.Signals(args[0]).name
     except (TypeError, ValueError):
@@ -378,10 +378,10 @@ def _takereport(exc):
     if len(report) < _HEADER.size:
         return
     namelen, textlen, code = _HEADER.unpack_from(report)
-    rest = report[_HEADER.size :]
+    texts = report[_HEADER.size :]
     exc.uilogreport = {
-        'error_type': pycompat.sysstr(rest[:namelen]),
-        'error': rest[namelen : namelen + textlen],
+        'error_type': pycompat.sysstr(texts[:namelen]),
+        'error': texts[namelen : namelen + textlen],
         'detailed_exit_code': code & 255,
     }
 

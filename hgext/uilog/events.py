@@ -140,10 +140,10 @@ def setrepo(ui, logger, repo):
 
 def logger(ui):
     """a ui's logger, if uilog is enabled for it"""
-    found = ui.getlogger(LOGGER)
-    if found is not None and type(found) is not _Logger:
-        found = populate(ui)
-    return found
+    logger = ui.getlogger(LOGGER)
+    if logger is not None and type(logger) is not _Logger:
+        logger = populate(ui)
+    return logger
 
 
 def wraplog(orig, isstock):
@@ -208,9 +208,9 @@ def _ofwhole(ui, root):
     It is not the ui's: a command server logs both for each command.
     """
     global _nothing
-    wanted = sections(ui)
-    if wanted is not None:
-        return populate(ui, wanted)
+    configured = sections(ui)
+    if configured is not None:
+        return populate(ui, configured)
     if _nothing is None:
         _nothing = _native.Logger([], [])
     return _nothing if root is None else _nothing.with_root(root)
@@ -269,8 +269,8 @@ def _deliver(orig, isstock, ui, native, event, msgfmt, msgargs, opts):
         # For loggers that format it again.
         msgfmt, msgargs = b'%s', (msg,)
     if istracked:
-        told = _withmore(event, opts) if event in _TOLD_BY else opts
-        if native.log(ui, event, msg, told):
+        allopts = _withmore(event, opts) if event in _TOLD_BY else opts
+        if native.log(ui, event, msg, allopts):
             tellproblems(ui)
     if not isstock:
         # Another extension has wrapped ui.log before, and what it does with an

@@ -41,29 +41,29 @@ def note(exc):
 
 def ofshell(opts):
     """options of a hook that is a program"""
-    found = _variables('_exthook')
-    if found is None or 'r' not in found:
+    variables = _variables('_exthook')
+    if variables is None or 'r' not in variables:
         return {}
-    status = found['r']
-    options = _common(found, found['name'], found['htype'])
+    status = variables['r']
+    options = _common(variables, variables['name'], variables['htype'])
     if isinstance(status, int):
         # A negative one is a signal.
         options['signal' if status < 0 else 'exit_code'] = abs(status)
-    options['vetoed'] = bool(status and found['throw'])
+    options['vetoed'] = bool(status and variables['throw'])
     return options
 
 
 def ofpython(opts):
     """options of a hook that is a function"""
     raised = _raised.pop(threading.get_ident(), None)
-    found = _variables('pythonhook')
-    if found is None:
+    variables = _variables('pythonhook')
+    if variables is None:
         return {}
-    options = _common(found, found['hname'], found['htype'])
-    if 'r' in found:
-        result = found['r']
+    options = _common(variables, variables['hname'], variables['htype'])
+    if 'r' in variables:
+        result = variables['r']
         options['result'] = _plain(result)
-        options['vetoed'] = bool(_istrue(result) and found['throw'])
+        options['vetoed'] = bool(_istrue(result) and variables['throw'])
         return options
     isfatal = raised is None
     if isfatal:

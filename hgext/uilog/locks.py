@@ -38,15 +38,15 @@ class Wait:
 
     def refuse(self, holder):
         """note the holder, while it lives"""
-        known = self.holders.get(holder)
-        if known is None:
-            known = self.holders[holder] = [0, {}]
-            known[1].update(_facts(holder))
+        counted = self.holders.get(holder)
+        if counted is None:
+            counted = self.holders[holder] = [0, {}]
+            counted[1].update(_facts(holder))
             self.endphase()
-            phase = {'lock': self.name, **known[1]}
+            phase = {'lock': self.name, **counted[1]}
             _native.begin_phase(b'lock', phase)
             self.isphase = True
-        known[0] += 1
+        counted[0] += 1
 
     def endphase(self):
         if self.isphase:
@@ -116,20 +116,20 @@ def testlock(orig, self, locker):
 
 
 def _note(lock, locker, holder, isdead):
-    asked = _asked(lock)
-    if asked is None:
+    arguments = _asked(lock)
+    if arguments is None:
         return
     if holder is None:
         # Otherwise another process was faster.
         if isdead:
-            _tellbroken(asked, locker)
+            _tellbroken(arguments, locker)
         return
-    if asked['timeout'] <= 0 and not _isneeded():
+    if arguments['timeout'] <= 0 and not _isneeded():
         return
     thread = threading.get_ident()
     wait = _waits.get(thread)
     if wait is None:
-        wait = _waits[thread] = Wait(asked['ui'], asked['lockname'])
+        wait = _waits[thread] = Wait(arguments['ui'], arguments['lockname'])
     wait.refuse(holder)
 
 

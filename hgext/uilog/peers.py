@@ -84,10 +84,10 @@ def closecommand():
 
 
 def _closecommand():
-    left = _native.command_peers()
-    if left:
-        kept = _kept()
-        _close([peer for peer in left if peer not in kept], leaked=True)
+    peers = _native.command_peers()
+    if peers:
+        pooled = _kept()
+        _close([peer for peer in peers if peer not in pooled], leaked=True)
 
 
 def nested(orig, req, *args, **kwargs):
@@ -126,13 +126,13 @@ def depth():
 def _kept():
     """the connections that a server's repository keeps for later commands"""
     # hg: remotefilelog's connectionpool
-    kept = []
+    connections = []
     for repo in _served:
         pool = getattr(getattr(repo, 'connectionpool', None), '_pool', {})
         for conn in [conn for conns in pool.values() for conn in conns]:
             pipe = getattr(conn.peer, '_pipee', None)
-            kept.append(getattr(pipe, 'connection', None))
-    return kept
+            connections.append(getattr(pipe, 'connection', None))
+    return connections
 
 
 class Pipe(io.FileIO):

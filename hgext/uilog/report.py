@@ -60,12 +60,12 @@ def _faults(ui, logger):
         ui.configitems(b'logtoprocess'),
     )
     # If there is a hint, it says more.
-    found = {
+    faults = {
         (section, name): problem
         for section, name, problem in [*logger.faults(), *hints]
     }
     return [
-        *((*item, problem) for item, problem in found.items()),
+        *((*item, problem) for item, problem in faults.items()),
         *blackbox.faults(ui),
     ]
 
@@ -196,15 +196,15 @@ def _check(ui, program):
                 timeout=CHECK_SECONDS,
             )
             out.seek(0)
-            found = json.load(out)
+            checked = json.load(out)
     broken = {}
-    for sink in found['sinks']:
+    for sink in checked['sinks']:
         if not sink['usable']:
             name = 'sink.' + sink['name']
             prefix = 'uilog.%s: ' % name
             texts = [
                 finding['text'].removeprefix(prefix)
-                for finding in found['findings']
+                for finding in checked['findings']
                 if finding['severity'] == 'error'
                 and finding['text'].startswith(prefix)
             ]

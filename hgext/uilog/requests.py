@@ -248,9 +248,9 @@ def _handlehttp(orig, rctx, req, res, *args, **kwargs):
         command = req.qsparams.get(b'cmd')
         repo = rctx.repo
         if command is not None and _iswanted(repo.ui):
-            known = _known(command)
+            name = _known(command)
             # Otherwise it is a web page.
-            if known == command and not req.dispatchpath:
+            if name == command and not req.dispatchpath:
                 request = Request(repo, command, _whohttp(req))
                 length = req.headers.get(b'Content-Length') or b'0'
                 request.received = int(length)

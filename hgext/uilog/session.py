@@ -63,14 +63,14 @@ def _modules():
 
 def _extensions():
     """the enabled extensions with their versions"""
-    told = []
+    versions = []
     for name, module in sorted(extensions.extensions()):
         version = b'internal'
         if not extensions.ismoduleinternal(module):
             version = extensions.moduleversion(module) or b'unknown'
         # Its author chose its version.
-        told.append(b'%s=%s' % (name, b''.join(version.split())[:40]))
-    return b' '.join(told[:MAX_EXTENSIONS])
+        versions.append(b'%s=%s' % (name, b''.join(version.split())[:40]))
+    return b' '.join(versions[:MAX_EXTENSIONS])
 
 
 def _addsystem(opts):

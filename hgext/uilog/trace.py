@@ -226,8 +226,8 @@ def _withcontext(args, kwargs):
     if context is None:
         return args, kwargs
     # hg: the command, environ, and others
-    given = args[1] if len(args) > 1 else kwargs.get('environ')
-    environ = dict(given or {})
+    variables = args[1] if len(args) > 1 else kwargs.get('environ')
+    environ = dict(variables or {})
     environ.setdefault(VARIABLE, context)
     if not _issametrace(encoding.environ.get(VARIABLE), context):
         # A variable of hg cannot be unset here, only be empty.

@@ -149,19 +149,19 @@ def pagerbegan(ui):
     if _pager is not None:
         return
     _pager = (ui, util.timer(), _blocked(ui))
-    left = []
+    ends = []
     # hg: the handlers run in reverse, and the pager's waits for its end
-    ui.atexit(lambda: left.append(util.timer()))
-    ui._exithandlers.insert(0, (lambda: tryto(_pagerended, left), (), {}))
+    ui.atexit(lambda: ends.append(util.timer()))
+    ui._exithandlers.insert(0, (lambda: tryto(_pagerended, ends), (), {}))
 
 
-def _pagerended(left):
+def _pagerended(ends):
     global _pager
     pager, _pager = _pager, None
-    if pager is None or not left:
+    if pager is None or not ends:
         return
     ui, began, before = pager
     now = util.timer()
-    waited = max(_blocked(ui) - before, 0.0) + now - left[0]
+    waited = max(_blocked(ui) - before, 0.0) + now - ends[0]
     if waited >= _MIN_WAIT:
         _tell(ui, PAGER, waited, duration=now - began, waited=waited)

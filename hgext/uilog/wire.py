@@ -272,11 +272,11 @@ def _sendhttp(orig, ui, opener, req, *args, **kwargs):
     try:
         url = req.get_full_url()
         # It may contain confidential arguments.
-        shown = url.split('?')[0].encode('utf-8', 'replace')
-        traffic = _ofopener(ui, opener, shown)
+        base = url.split('?')[0].encode('utf-8', 'replace')
+        traffic = _ofopener(ui, opener, base)
         if traffic is not None:
-            found = _CMD.search(url)
-            command = found[1].encode() if found else OTHERS
+            match = _CMD.search(url)
+            command = match[1].encode() if match else OTHERS
             traffic.begin(command)
             if command == b'stream_out':
                 traffic.isstream = True

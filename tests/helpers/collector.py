@@ -25,8 +25,8 @@ PROGRAM = "rotel-agent"
 
 def program() -> Path | None:
     """The collector's program, if the package is installed."""
-    found = importlib.util.find_spec("rotel")
-    for directory in (found and found.submodule_search_locations) or ():
+    spec = importlib.util.find_spec("rotel")
+    for directory in (spec and spec.submodule_search_locations) or ():
         path = Path(directory) / PROGRAM
         if path.exists():
             return path
@@ -106,11 +106,11 @@ class Rotel:
             ]
         if self._core is not None:
             argv = ["taskset", "-c", str(self._core), *argv]
-        kept = ("PATH", "LANG", "HOME", "TMPDIR")
+        inherited = ("PATH", "LANG", "HOME", "TMPDIR")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv,
-                env={k: v for k, v in os.environ.items() if k in kept},
+                env={k: v for k, v in os.environ.items() if k in inherited},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

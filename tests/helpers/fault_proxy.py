@@ -89,15 +89,15 @@ class Stream:
 
     def chunks(self) -> bytes:
         """A body in chunks, as it stands there."""
-        found = b""
+        body = b""
         while True:
             while b"\r\n" not in self._buffer:
                 self._fill()
             line, _, self._buffer = self._buffer.partition(b"\r\n")
             size = int(line.split(b";")[0], 16)
-            found += line + b"\r\n" + self.exactly(size + 2)
+            body += line + b"\r\n" + self.exactly(size + 2)
             if size == 0:
-                return found
+                return body
 
 
 def body_of(head: bytes, stream: Stream) -> bytes:

@@ -91,14 +91,14 @@ def peak_bytes(pid: int) -> int:
     """The most memory of its own that a process has had at a time. The pages
     of its program do not count: others share them, and how many they are is
     the compiler's choice."""
-    found = {}
+    memory = {}
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name in ("VmHWM", "RssFile"):
-            found[name] = int(value.split()[0]) * 1024
+            memory[name] = int(value.split()[0]) * 1024
     # A zombie has neither.
-    assert len(found) == 2, f"process {pid} has no memory"
-    return found["VmHWM"] - found["RssFile"]
+    assert len(memory) == 2, f"process {pid} has no memory"
+    return memory["VmHWM"] - memory["RssFile"]
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:

@@ -17,14 +17,14 @@ OWN_VARIABLES = ("UILOG_", "_=")
 
 def descriptors() -> list[str]:
     """The descriptors that were open, and what they were."""
-    found = []
+    descriptors = []
     for fd in sorted(int(name) for name in os.listdir("/proc/self/fd")):
         try:
-            found.append(f"fd {fd} {os.readlink(f'/proc/self/fd/{fd}')}")
+            descriptors.append(f"fd {fd} {os.readlink(f'/proc/self/fd/{fd}')}")
         except OSError:
             # That of the listing itself.
             pass
-    return found
+    return descriptors
 
 
 def main() -> None:

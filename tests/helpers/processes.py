@@ -201,15 +201,15 @@ def has_program(pid: int) -> bool:
 def wait_until_gone(home: str, deadline: float = DEADLINE) -> list[Process]:
     """Waits for the processes of this HOME to end; returns who has not."""
     until = time.monotonic() + deadline
-    left = of_home(home)
-    while left and time.monotonic() <= until:
+    remaining = of_home(home)
+    while remaining and time.monotonic() <= until:
         time.sleep(0.01)
         # As long as one is there it is enough to look at those.
         belongs = belonging(home)
-        found = (look(process.pid) for process in left)
-        left = [p for p in found if p is not None and belongs(p)]
-        left = left or of_home(home)
-    return left
+        found = (look(process.pid) for process in remaining)
+        remaining = [p for p in found if p is not None and belongs(p)]
+        remaining = remaining or of_home(home)
+    return remaining
 
 
 def main(argv: list[str]) -> int:
@@ -221,14 +221,14 @@ def main(argv: list[str]) -> int:
                 print(process.pid)
         return 0
     if argv == ["wait"]:
-        left = wait_until_gone(home)
-        for process in left:
+        remaining = wait_until_gone(home)
+        for process in remaining:
             # Not into a pipe, whose other end may be what is waited for.
             print(
                 f"still there after {DEADLINE} seconds: {process}",
                 file=sys.stderr,
             )
-        return 1 if left else 0
+        return 1 if remaining else 0
     print(__doc__, file=sys.stderr)
     return 2
 

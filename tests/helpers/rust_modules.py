@@ -214,20 +214,20 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     """The sets of modules of which each leads to each other one."""
 
     def reached(start: str) -> set[str]:
-        found: set[str] = set()
+        modules: set[str] = set()
         waiting = [start]
         while waiting:
-            for it in graph[waiting.pop()] - found:
-                found.add(it)
+            for it in graph[waiting.pop()] - modules:
+                modules.add(it)
                 waiting.append(it)
-        return found
+        return modules
 
     all_reached = {it: reached(it) for it in graph}
-    found = {
+    circles = {
         tuple(
             sorted(it for it in all_reached[start] if start in all_reached[it])
         )
         for start in graph
         if start in all_reached[start]
     }
-    return sorted(list(it) for it in found)
+    return sorted(list(it) for it in circles)

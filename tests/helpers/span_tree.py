@@ -72,10 +72,10 @@ def draw(records: list[Record]) -> list[str]:
         return result + below(span, depth + 1)
 
     def below(parent: str | None, depth: int) -> list[str]:
-        found = sorted(
+        spans_below = sorted(
             children.get(parent, ()), key=lambda it: spans[it]["time"]
         )
-        return [line for span in found for line in lines(span, depth)]
+        return [line for span in spans_below for line in lines(span, depth)]
 
     result = below(None, 0)
     for parent in children:

@@ -56,19 +56,19 @@ class Terminal:
         """Waits until this is shown, after what was expected before."""
         deadline = time.monotonic() + processes.DEADLINE
         while True:
-            found = re.compile(pattern).search(self.shown, self.at)
-            if found:
-                self.at = found.end()
-                return found
-            left = deadline - time.monotonic()
-            rest = self.shown[self.at :]
-            assert left > 0, f"waited in vain for {pattern!r}: {rest!r}"
-            if select.select([self.fd], [], [], left)[0]:
+            match = re.compile(pattern).search(self.shown, self.at)
+            if match:
+                self.at = match.end()
+                return match
+            remaining = deadline - time.monotonic()
+            unread = self.shown[self.at :]
+            assert remaining > 0, f"waited in vain for {pattern!r}: {unread!r}"
+            if select.select([self.fd], [], [], remaining)[0]:
                 try:
                     text = os.read(self.fd, 65536)
                 except OSError:
                     text = b""
-                assert text, f"the end, and no {pattern!r}: {rest!r}"
+                assert text, f"the end, and no {pattern!r}: {unread!r}"
                 self.shown += text.decode("utf-8", "replace")
 
     def prompt(self) -> int:

@@ -109,14 +109,14 @@ def anchors(page: Path) -> set[str]:
     """What a link may name behind `#`; GitHub and mdBook make the same of a
     heading."""
     counts: Counter[str] = Counter()
-    found = set()
+    anchors = set()
     for heading in headings(page):
         # Of a link, only its text counts.
         heading = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
         name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        found.add(f"{name}-{counts[name]}" if counts[name] else name)
+        anchors.add(f"{name}-{counts[name]}" if counts[name] else name)
         counts[name] += 1
-    return found
+    return anchors
 
 
 def links(page: Path) -> list[str]:

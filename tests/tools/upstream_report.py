@@ -123,21 +123,21 @@ class Report:
         if name not in self.done:
             return "left"
         both = self.done[name]
-        known = self.explanations.get(name, [])
+        reasons = self.explanations.get(name, [])
         if not both.same():
             self.diffs[name] = list(changed(both, self.tests[name]))
             lines = differing_lines(self.diffs[name])
             self.unneeded += [
                 f"{name}: {it.reason}"
-                for it in known
+                for it in reasons
                 if not any(it.covers(line) for line in lines)
             ]
-            if all(any(it.covers(line) for it in known) for line in lines):
+            if all(any(it.covers(line) for it in reasons) for line in lines):
                 return "explained"
             if both.unstable:
                 return "unstable"
             return "differs"
-        self.unneeded += [f"{name}: {it.reason}" for it in known]
+        self.unneeded += [f"{name}: {it.reason}" for it in reasons]
         if both.uilog.problem is not None:
             hangs = both.uilog.problem == TIMED_OUT
             return "hangs" if hangs else "unknown"

@@ -14,6 +14,8 @@
 //! time without work (`idle`, `ending`). If it is killed, the next agent
 //! continues from the progress that is stored in each queue's first page:
 //! records that had not arrived are delivered again, with the same ids.
+//!
+//! Must not know: what sinks do with a record, scripts.
 
 #![deny(missing_docs)]
 

@@ -112,10 +112,11 @@ pub fn leave_some_for_hg(ours: &[RawFd]) -> Result<(), String> {
     let (limit, _hard) =
         limit.map_err(|errno| format!("cannot ask for limits: {errno}"))?;
     let used = ours.iter().max().map_or(0, |highest| highest + 1);
-    let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
-    if left < MIN_DESCRIPTORS_LEFT {
+    let remaining = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
+    if remaining < MIN_DESCRIPTORS_LEFT {
         return Err(format!(
-            "only {left} of {limit} descriptors (ulimit -n) would remain for hg"
+            "only {remaining} of {limit} descriptors (ulimit -n) would remain \
+             for hg"
         ));
     }
     Ok(())

@@ -62,7 +62,7 @@ impl CachedReader {
         let Ok(mut open) = self.queue.open_command() else {
             return;
         };
-        let mut found = Vec::new();
+        let mut commands = Vec::new();
         while let Some(OpenCommand { at, .. }) = open {
             let Ok(bytes) = self.queue.frame_at(at) else {
                 break;
@@ -71,11 +71,11 @@ impl CachedReader {
                 break;
             };
             if at < before {
-                found.push(begun_at(at, &begun));
+                commands.push(begun_at(at, &begun));
             }
             open = OpenCommand::of(begun.outer).filter(|it| it.at < at);
         }
-        for begun in found.into_iter().rev() {
+        for begun in commands.into_iter().rev() {
             self.queue.keep_open_command(begun);
         }
     }
@@ -127,7 +127,7 @@ impl CachedReader {
     /// The queue cannot be read.
     pub fn open_commands(&mut self) -> io::Result<Vec<OpenRecord>> {
         let mut open = self.queue.open_command()?;
-        let mut found = Vec::new();
+        let mut commands = Vec::new();
         while let Some(OpenCommand { at, .. }) = open {
             let frame = self.queue.frame_at(at)?;
             let Some(begun) = Open::parse(&frame) else {
@@ -138,14 +138,14 @@ impl CachedReader {
                 continue;
             }
             let record = &begun.record;
-            found.push(OpenRecord {
+            commands.push(OpenRecord {
                 environment: self.environment(record.environment_at)?,
                 items: self.items(record.items_at)?,
                 began: begun.began,
                 frame,
             });
         }
-        Ok(found)
+        Ok(commands)
     }
 
     /// The record in a frame, with the frames to which it refers; none if it is
@@ -217,8 +217,8 @@ impl<T> Default for Recent<T> {
 
 impl<T: Clone> Recent<T> {
     fn get(&self, at: u64) -> Option<T> {
-        let found = self.0.iter().find(|known| known.0 == at);
-        found.map(|known| known.1.clone())
+        let entry = self.0.iter().find(|entry| entry.0 == at);
+        entry.map(|entry| entry.1.clone())
     }
 
     fn put(&mut self, at: u64, value: T) -> T {

@@ -9,9 +9,9 @@ use nix::poll::PollTimeout;
 /// is for ever.
 pub fn timeout_until(deadline: Option<Instant>) -> PollTimeout {
     deadline.map_or(PollTimeout::NONE, |deadline| {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let remaining = deadline.saturating_duration_since(Instant::now());
         // Up to the next millisecond, or the caller would spin in the last.
-        let left = left + Duration::from_millis(1);
-        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        let remaining = remaining + Duration::from_millis(1);
+        PollTimeout::try_from(remaining).unwrap_or(PollTimeout::MAX)
     })
 }

@@ -70,22 +70,22 @@ pub fn reserve(
     max_bytes: u64,
 ) -> Result<u64, Refused> {
     let units = bytes.div_ceil(UNIT_BYTES).max(1);
-    let wanted = units.saturating_mul(UNIT_BYTES);
+    let requested = units.saturating_mul(UNIT_BYTES);
     let flags = OFlag::O_WRONLY | OFlag::O_APPEND;
     let file = dir.open_or_create(OsStr::new(NAME), flags, 0o600);
     let mut file = file.map_err(Refused::System)?;
-    let taken = file.metadata().map_err(Refused::System)?.len();
-    let taken = taken.saturating_mul(UNIT_BYTES);
-    if taken.saturating_add(wanted) > max_bytes {
-        return Err(Refused::Bound(taken));
+    let reserved = file.metadata().map_err(Refused::System)?.len();
+    let reserved = reserved.saturating_mul(UNIT_BYTES);
+    if reserved.saturating_add(requested) > max_bytes {
+        return Err(Refused::Bound(reserved));
     }
-    if !has_room(&file, wanted) {
+    if !has_room(&file, requested) {
         let full = io::Error::from_raw_os_error(nix::libc::ENOSPC);
         return Err(Refused::System(full));
     }
     let marks = vec![0; usize::try_from(units).unwrap_or(usize::MAX)];
     file.write_all(&marks).map_err(Refused::System)?;
-    Ok(wanted)
+    Ok(requested)
 }
 
 /// Whether the file system has so much, and something for others besides.

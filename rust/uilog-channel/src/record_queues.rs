@@ -139,15 +139,15 @@ pub fn find(whereabouts: &QueueLocations) -> Vec<RecordQueue> {
     let directories = whereabouts.directories();
     let key = Choice::of(&whereabouts.environment).key().to_owned();
     let key = key.as_str();
-    let own = agent_address::namespaces().ok();
-    let found = directories.iter().flat_map(|dir| {
+    let namespaces = agent_address::namespaces().ok();
+    let queues = directories.iter().flat_map(|dir| {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
-        let own = own.as_deref();
+        let namespaces = namespaces.as_deref();
         names
             .into_iter()
-            .filter_map(move |name| look(dir, &name, own, key))
+            .filter_map(move |name| look(dir, &name, namespaces, key))
     });
-    found.collect()
+    queues.collect()
 }
 
 /// The agents that run there, or are being started.
@@ -188,11 +188,11 @@ pub fn agents(whereabouts: &QueueLocations) -> Vec<Agent> {
 /// The process of this user that serves a directory in these namespaces. One
 /// of a container that shares the directory may be seen here as well.
 fn process_of(directory: &Path, namespaces: &str) -> Option<i32> {
-    let own = geteuid().as_raw();
+    let user = geteuid().as_raw();
     let wanted = directory.as_os_str().as_bytes();
     let serves = |pid: &i32| {
         let process = PathBuf::from(format!("/proc/{pid}"));
-        let is_own = fs::metadata(&process).is_ok_and(|it| it.uid() == own);
+        let is_own = fs::metadata(&process).is_ok_and(|it| it.uid() == user);
         let line = fs::read(process.join("cmdline")).unwrap_or_default();
         let mut words = line.split(|byte| *byte == 0).skip(1);
         is_own

@@ -120,11 +120,11 @@ impl Reporter {
         state.is_last = true;
         self.shared.changed.notify_all();
         while self.is_started && (state.is_busy || !state.waiting.is_empty()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
                 break;
             }
-            let waited = self.shared.changed.wait_timeout(state, left);
+            let waited = self.shared.changed.wait_timeout(state, remaining);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         // There may be more to report nevertheless.

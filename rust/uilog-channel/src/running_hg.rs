@@ -66,8 +66,8 @@ pub fn of(pid: u32) -> Option<RunningHg> {
             queue = Some(path);
         }
     }
-    let found = queue.and_then(|it| of_queue(&it));
-    found.or_else(|| of_page(&page?, frames))
+    let running = queue.and_then(|it| of_queue(&it));
+    running.or_else(|| of_page(&page?, frames))
 }
 
 fn open(path: &Path) -> Option<File> {

@@ -28,12 +28,12 @@ impl UnreportedLosses {
     /// Adds one, to those of the same sink and reason if there are any.
     pub fn add(&mut self, loss: RecordLoss) {
         let is_full = self.unreported.len() >= MAX_UNTOLD;
-        let mut known = self.unreported.iter_mut().rev();
-        let same = known.find(|it| {
+        let mut losses = self.unreported.iter_mut().rev();
+        let same = losses.find(|it| {
             it.sink == loss.sink && (is_full || it.reason == loss.reason)
         });
         match same {
-            Some(known) => known.count += loss.count,
+            Some(same) => same.count += loss.count,
             None => self.unreported.push(loss),
         }
     }

@@ -36,83 +36,126 @@ pub(super) fn check(
     found: &mut Vec<Finding>,
 ) {
     let config = &subject.loaded.trusted;
-    // Extensions that hg cannot load are reported already; the user intended to
-    // enable them.
-    let meant = |name| extensions.loaded(name).or(extensions.broken(name));
-    let (uilog, stock) = (meant("uilog"), meant("logtoprocess"));
     let is_script = |name: &[u8]| !name.ends_with(b":stdin");
-    let script = first(config, b"logtoprocess", is_script);
     let is_sink = |name: &[u8]| {
         name.starts_with(sink_config::PREFIX.as_bytes())
             && !name.contains(&b':')
     };
-    let sink = first(config, b"uilog", is_sink);
-    let is_on = brake::causes(subject).is_empty();
-    if let (true, Some(uilog), Some(stock)) = (is_on, uilog, stock) {
-        let text = format!(
-            "uilog is enabled as well, in {}, and replaces logtoprocess",
-            uilog.source
-        );
-        found.push(
-            Finding::note("both-enabled", text)
-                .at(&stock.source)
-                .advise("this line is not needed"),
-        );
+    // Extensions that hg cannot load are reported already; the user intended to
+    // enable them.
+    let meant = |name| extensions.loaded(name).or(extensions.broken(name));
+    let enabled = Enabled {
+        uilog: meant("uilog"),
+        logtoprocess: meant("logtoprocess"),
+        blackbox: meant("blackbox"),
+        script: first(config, b"logtoprocess", is_script),
+        sink: first(config, b"uilog", is_sink),
+    };
+    enabled.check_both(subject, found);
+    if !enabled.check_without_extension(found) {
+        enabled.check_without_effect(subject, found);
     }
-    let before = found.len();
-    if let (None, None, Some(script)) = (uilog, stock, script) {
-        let text = "there are scripts, but no extension is enabled that would \
-                    run them";
-        found.push(not_enabled(text, script));
-    }
-    if let (None, Some(sink)) = (uilog, sink) {
-        let text = "there are sinks, but the extension that sends events to \
-            them is not enabled";
-        found.push(not_enabled(text, sink));
-    }
-    let blackbox = meant("blackbox");
-    let is_told = found.len() > before;
-    match uilog {
-        None if !is_told => {
-            let is_stock = stock.or(blackbox).is_some();
-            found.push(not_listed(config, is_stock));
-        }
-        Some(uilog) if script.is_none() && sink.is_none() => {
-            // There may be some in a file that does not count.
-            let is_untrusted = |it: &FileReport| {
-                matches!(it.state, FileState::Untrusted { .. })
-            };
-            let is_all = !subject.loaded.files.iter().any(is_untrusted);
-            if blackbox.is_none() && is_all {
-                let text = "uilog is enabled, but there is neither a script \
-                            nor a sink nor a blackbox: nothing is logged";
-                found.push(
-                    Finding::note("nothing-to-log", text.to_owned())
-                        .at(&uilog.source)
-                        .advise("see `hg help uilog`"),
-                );
-            }
-        }
-        _ => {}
-    }
-    for package in &extensions.packages {
-        match native_module(package) {
-            Some(module) => check_dispatcher(&module, settings, found),
-            None => {
-                let text = format!(
-                    "hg cannot load uilog: its native module is missing in {}",
-                    package.display()
-                );
-                let finding = Finding::error("extension-incomplete", text)
-                    .advise("install uilog again");
-                found.push(match uilog {
-                    Some(uilog) => finding.at(&uilog.source),
-                    None => finding,
-                });
-            }
-        }
-    }
+    check_packages(extensions, enabled.uilog, settings, found);
     check_rhg(subject, found);
+}
+
+/// What the configuration enables of what can log, each with its first entry.
+struct Enabled<'a> {
+    uilog: Option<&'a Entry>,
+    logtoprocess: Option<&'a Entry>,
+    blackbox: Option<&'a Entry>,
+    script: Option<&'a Entry>,
+    sink: Option<&'a Entry>,
+}
+
+impl Enabled<'_> {
+    fn check_both(&self, subject: &Subject<'_>, found: &mut Vec<Finding>) {
+        let is_on = brake::causes(subject).is_empty();
+        if let (true, Some(uilog), Some(stock)) =
+            (is_on, self.uilog, self.logtoprocess)
+        {
+            let text = format!(
+                "uilog is enabled as well, in {}, and replaces logtoprocess",
+                uilog.source
+            );
+            found.push(
+                Finding::note("both-enabled", text)
+                    .at(&stock.source)
+                    .advise("this line is not needed"),
+            );
+        }
+    }
+
+    /// Scripts and sinks without an extension that serves them; whether there
+    /// are any.
+    fn check_without_extension(&self, found: &mut Vec<Finding>) -> bool {
+        let before = found.len();
+        if let (None, None, Some(script)) =
+            (self.uilog, self.logtoprocess, self.script)
+        {
+            let text = "there are scripts, but no extension is enabled that \
+                        would run them";
+            found.push(not_enabled(text, script));
+        }
+        if let (None, Some(sink)) = (self.uilog, self.sink) {
+            let text = "there are sinks, but the extension that sends events \
+                        to them is not enabled";
+            found.push(not_enabled(text, sink));
+        }
+        found.len() > before
+    }
+
+    /// That nothing is logged.
+    fn check_without_effect(
+        &self,
+        subject: &Subject<'_>,
+        found: &mut Vec<Finding>,
+    ) {
+        let Some(uilog) = self.uilog else {
+            let is_stock = self.logtoprocess.or(self.blackbox).is_some();
+            found.push(not_listed(&subject.loaded.trusted, is_stock));
+            return;
+        };
+        // There may be some in a file that does not count.
+        let is_untrusted =
+            |it: &FileReport| matches!(it.state, FileState::Untrusted { .. });
+        let is_all = !subject.loaded.files.iter().any(is_untrusted);
+        let has_any = self.script.or(self.sink).or(self.blackbox).is_some();
+        if !has_any && is_all {
+            let text = "uilog is enabled, but there is neither a script nor a \
+                        sink nor a blackbox: nothing is logged";
+            found.push(
+                Finding::note("nothing-to-log", text.to_owned())
+                    .at(&uilog.source)
+                    .advise("see `hg help uilog`"),
+            );
+        }
+    }
+}
+
+/// The dispatchers of each uilog that an hg loads.
+fn check_packages(
+    extensions: &Extensions<'_>,
+    uilog: Option<&Entry>,
+    settings: &Settings,
+    found: &mut Vec<Finding>,
+) {
+    for package in &extensions.packages {
+        let Some(module) = native_module(package) else {
+            let text = format!(
+                "hg cannot load uilog: its native module is missing in {}",
+                package.display()
+            );
+            let finding = Finding::error("extension-incomplete", text)
+                .advise("install uilog again");
+            found.push(match uilog {
+                Some(uilog) => finding.at(&uilog.source),
+                None => finding,
+            });
+            continue;
+        };
+        check_dispatcher(&module, settings, found);
+    }
 }
 
 /// That no hgrc enables uilog.

@@ -95,64 +95,11 @@ fn answer(
     };
     let mut root = command.clone();
     root.build();
-    let mut command = &root;
-    // The option whose value comes next, and how many places are filled.
-    let mut open: Option<&Arg> = None;
-    let mut places = 0;
-    let mut is_after_dashes = false;
-    for word in before.iter().skip(1) {
-        if open.take().is_some() {
-            continue;
-        }
-        if is_after_dashes || !word.starts_with('-') || word == "-" {
-            match command.find_subcommand(word) {
-                Some(found) if !is_after_dashes && places == 0 => {
-                    command = found;
-                }
-                _ => places += 1,
-            }
-            // Another program's words.
-            if is_trailing(command, places) {
-                return vec![":files".to_owned()];
-            }
-        } else if word == "--" {
-            is_after_dashes = true;
-        } else if !word.contains('=') {
-            open = option(command, word).filter(|it| takes_value(it));
-        }
+    let position = Position::after(before, &root);
+    if position.is_trailing {
+        return vec![":files".to_owned()];
     }
-    let (begin, value, proposal) = match (open, last.split_once('=')) {
-        (Some(open), _) if !last.starts_with('-') || !is_optional(open) => (
-            String::new(),
-            last.as_str(),
-            of_argument(open, command, names),
-        ),
-        (_, Some((flag, value)))
-            if flag.starts_with("--") && !is_after_dashes =>
-        {
-            let found = option(command, flag).filter(|it| takes_value(it));
-            let proposal = found.map_or(Proposal::Nothing, |it| {
-                of_argument(it, command, names)
-            });
-            (format!("{flag}="), value, proposal)
-        }
-        _ if last.starts_with('-') && !is_after_dashes => (
-            String::new(),
-            last.as_str(),
-            Proposal::Values(flags(command)),
-        ),
-        _ => {
-            let mut proposal =
-                of_place(command, places, is_after_dashes, names);
-            if let Proposal::Values(values) = &mut proposal
-                && command.get_name() == HELP
-                && places == 0
-            {
-                values.extend(subcommands(&root));
-            }
-            (String::new(), last.as_str(), proposal)
-        }
-    };
+    let (begin, value, proposal) = position.propose(last, &root, names);
     match proposal {
         Proposal::Values(values) => values
             .into_iter()
@@ -166,6 +113,97 @@ fn answer(
         Proposal::Directories => vec![":dirs".to_owned()],
         Proposal::Programs => vec![":programs".to_owned()],
         Proposal::Nothing => Vec::new(),
+    }
+}
+
+/// Where the words before the cursor have led.
+struct Position<'c> {
+    command: &'c Command,
+    /// The option whose value comes next.
+    open: Option<&'c Arg>,
+    /// How many places of the command are filled.
+    places: usize,
+    is_after_dashes: bool,
+    /// The words are another program's.
+    is_trailing: bool,
+}
+
+impl<'c> Position<'c> {
+    fn after(words: &[String], root: &'c Command) -> Self {
+        let mut position = Self {
+            command: root,
+            open: None,
+            places: 0,
+            is_after_dashes: false,
+            is_trailing: false,
+        };
+        for word in words.iter().skip(1) {
+            position.pass(word);
+            if position.is_trailing {
+                break;
+            }
+        }
+        position
+    }
+
+    fn pass(&mut self, word: &str) {
+        if self.open.take().is_some() {
+            return;
+        }
+        if self.is_after_dashes || !word.starts_with('-') || word == "-" {
+            match self.command.find_subcommand(word) {
+                Some(command) if !self.is_after_dashes && self.places == 0 => {
+                    self.command = command;
+                }
+                _ => self.places += 1,
+            }
+            self.is_trailing = is_trailing(self.command, self.places);
+        } else if word == "--" {
+            self.is_after_dashes = true;
+        } else if !word.contains('=') {
+            let option = option(self.command, word);
+            self.open = option.filter(|it| takes_value(it));
+        }
+    }
+
+    /// What the last word may become: the part of it that stays, the one that
+    /// is completed, and with what.
+    fn propose<'w>(
+        &self,
+        last: &'w str,
+        root: &Command,
+        names: &dyn Names,
+    ) -> (String, &'w str, Proposal) {
+        let command = self.command;
+        if let Some(open) = self.open
+            && (!last.starts_with('-') || !is_optional(open))
+        {
+            let proposal = of_argument(open, command, names);
+            return (String::new(), last, proposal);
+        }
+        if let Some((flag, value)) = last.split_once('=')
+            && flag.starts_with("--")
+            && !self.is_after_dashes
+        {
+            let option = option(command, flag).filter(|it| takes_value(it));
+            let proposal = option.map_or(Proposal::Nothing, |it| {
+                of_argument(it, command, names)
+            });
+            return (format!("{flag}="), value, proposal);
+        }
+        if last.starts_with('-') && !self.is_after_dashes {
+            let proposal = Proposal::Values(flags(command));
+            return (String::new(), last, proposal);
+        }
+        let mut proposal =
+            of_place(command, self.places, self.is_after_dashes, names);
+        if let Proposal::Values(values) = &mut proposal
+            && command.get_name() == HELP
+            && self.places == 0
+        {
+            values.extend(subcommands(root));
+        }
+        (String::new(), last, proposal)
     }
 }
 

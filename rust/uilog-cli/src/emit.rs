@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::env;
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
 use std::io::IsTerminal;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use uilog_config::Config;
+use uilog_config::Loaded;
 use uilog_config::brake;
 use uilog_config::brake::Cause;
 use uilog_config::installation;
@@ -21,6 +23,7 @@ use uilog_event::event::Value;
 use uilog_event::events;
 use uilog_event::suggest;
 use uilog_logger::host::Draft;
+use uilog_logger::host::Host;
 use uilog_logger::host::Verdict;
 use uilog_logger::sinks::scripts;
 
@@ -90,20 +93,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::say("uilog: the event's name is empty");
         return Ok(ExitCode::from(EXIT_USAGE));
     }
-    let mut options = Vec::new();
-    for option in &arguments.options {
-        let bytes = option.as_bytes();
-        let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
-            let text =
-                format!("uilog: --opt {}: no '='", option.to_string_lossy());
-            output::say(&text);
+    let options = match event_options(&arguments.options) {
+        Ok(options) => options,
+        Err(problem) => {
+            output::say(&problem);
             return Ok(ExitCode::from(EXIT_USAGE));
-        };
-        options.push(EventOption {
-            key: Cow::Borrowed(&bytes[..at]),
-            value: Value::Bytes(Text(Cow::Borrowed(&bytes[at + 1..]))),
-        });
-    }
+        }
+    };
     if let Some(cause) = own::switched_off() {
         return Ok(switched_off(arguments, &cause));
     }
@@ -120,22 +116,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let environment = installation::environment()
         .context("cannot determine the current directory")?;
     let logger = configured::logger(&loaded.trusted, loaded.root.as_deref());
-    let mut host = own::host(&own::environment_block())?;
-    let mut message = arguments.message.as_bytes().to_vec();
-    if !message.ends_with(b"\n") {
-        message.push(b'\n');
-    }
+    let mut host = host_of(&loaded)?;
     let name = arguments.event.as_bytes();
     let hg = own::hg_program(&environment);
-    let program = env::current_exe().context("find this program")?;
-    host.set_program(program.as_os_str().as_bytes(), false);
-    if let Some(root) = &loaded.root {
-        let url = loaded.trusted.value(b"paths", b"default");
-        host.set_repository(root.as_os_str().as_bytes(), url);
-    }
     let draft = Draft {
         name,
-        message: Cow::Owned(message),
+        message: Cow::Owned(line(&arguments.message)),
         options,
         hg: &hg,
         root: loaded.root.as_ref().map(|root| root.as_os_str().as_bytes()),
@@ -161,7 +147,57 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if !is_wanted {
         say_unwanted(name, &loaded.trusted, arguments.require_sink);
     }
-    let is_taken = match verdict {
+    let is_taken = is_taken(&verdict, &host);
+    if is_taken && (is_wanted || !arguments.require_sink) {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::from(EXIT_LOST))
+    }
+}
+
+/// The options of the event, or what is wrong with one.
+fn event_options(
+    arguments: &[OsString],
+) -> Result<Vec<EventOption<'_>>, String> {
+    arguments.iter().map(event_option).collect()
+}
+
+fn event_option(argument: &OsString) -> Result<EventOption<'_>, String> {
+    let bytes = argument.as_bytes();
+    let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
+        let shown = argument.to_string_lossy();
+        return Err(format!("uilog: --opt {shown}: no '='"));
+    };
+    Ok(EventOption {
+        key: Cow::Borrowed(&bytes[..at]),
+        value: Value::Bytes(Text(Cow::Borrowed(&bytes[at + 1..]))),
+    })
+}
+
+/// A message as a line.
+fn line(message: &OsStr) -> Vec<u8> {
+    let mut line = message.as_bytes().to_vec();
+    if !line.ends_with(b"\n") {
+        line.push(b'\n');
+    }
+    line
+}
+
+/// The host of this process, which is in the repository of the configuration.
+fn host_of(loaded: &Loaded) -> anyhow::Result<Host> {
+    let mut host = own::host(&own::environment_block())?;
+    let program = env::current_exe().context("find this program")?;
+    host.set_program(program.as_os_str().as_bytes(), false);
+    if let Some(root) = &loaded.root {
+        let url = loaded.trusted.value(b"paths", b"default");
+        host.set_repository(root.as_os_str().as_bytes(), url);
+    }
+    Ok(host)
+}
+
+/// Whether all sinks have taken the event; says so if not.
+fn is_taken(verdict: &Verdict, host: &Host) -> bool {
+    match verdict {
         Verdict::Taken => host.counters().lost == 0,
         Verdict::Lost(reason) => {
             output::say(&format!("uilog: lost: {reason}"));
@@ -170,16 +206,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verdict::Open => {
             let seconds = VERDICT_BOUND.as_secs();
             output::say(&format!(
-                "uilog: not delivered within {seconds} \
-                seconds"
+                "uilog: not delivered within {seconds} seconds"
             ));
             false
         }
-    };
-    if is_taken && (is_wanted || !arguments.require_sink) {
-        Ok(ExitCode::SUCCESS)
-    } else {
-        Ok(ExitCode::from(EXIT_LOST))
     }
 }
 

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
 
+#[path = "questions/plant.rs"]
+mod plant;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::fs::File;
 use std::io::BufRead;
@@ -13,105 +15,22 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use serde_json::Value;
 use serde_json::json;
 
+use crate::plant::DAY;
+use crate::plant::HOUR;
+use crate::plant::Plant;
+use crate::plant::host;
+use crate::plant::plant;
+
 const QUESTIONS: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/questions.md");
-
-const HOUR: i64 = 3600;
-const DAY: i64 = 24 * HOUR;
 
 /// A user with a history.
 struct Home {
     dir: tempfile::TempDir,
-}
-
-/// Records, and the time that they are told from.
-struct Plant {
-    /// The beginning of today and of this week, in seconds since 1970.
-    today: i64,
-    week: i64,
-    now: i64,
-    lines: String,
-    count: u64,
-}
-
-fn rfc3339(seconds: i64) -> String {
-    let time = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
-    time.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
-}
-
-impl Plant {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let now = i64::try_from(now.as_secs()).unwrap();
-        let day = now / DAY;
-        // 1970-01-01 was a Thursday.
-        let weekday = (day + 3) % 7;
-        Self {
-            today: day * DAY,
-            week: (day - weekday) * DAY,
-            now,
-            lines: String::new(),
-            count: 0,
-        }
-    }
-
-    /// Adds a record; `more` is put over what all have.
-    fn add(&mut self, time: i64, event: &str, more: Value) {
-        self.count += 1;
-        let mut record = json!({
-            "schema": 1,
-            "id": format!("{:032x}-{}", 7, self.count),
-            "event": event,
-            "time": rfc3339(time),
-        });
-        let fields = record.as_object_mut().unwrap();
-        fields.extend(more.as_object().unwrap().clone());
-        for (name, default) in [
-            ("session", json!("5e55".repeat(8))),
-            ("seq", json!(self.count)),
-            ("message", json!("m")),
-            ("process", json!({"pid": 1, "executable": "/hg"})),
-            ("host", json!({"name": "build-1"})),
-        ] {
-            fields.entry(name).or_insert(default);
-        }
-        writeln!(self.lines, "{record}").unwrap();
-    }
-
-    /// Adds the end of a command.
-    fn command(
-        &mut self,
-        time: i64,
-        line: &str,
-        seconds: f64,
-        code: i64,
-        more: &[(&str, Value)],
-    ) {
-        let mut process = json!({
-            "pid": 1, "executable": "/hg", "hg_version": "6.9", "user": "bob",
-            "command": line.split(' ').next(), "command_line": line,
-            "exit_code": code,
-        });
-        let mut fields = json!({
-            "duration": seconds,
-            "repository": {"root": "/src/main", "name": "main"},
-        });
-        for (name, value) in more {
-            if process.get(*name).is_some() {
-                process[*name] = value.clone();
-            } else {
-                fields[*name] = value.clone();
-            }
-        }
-        fields["process"] = process;
-        self.add(time, "commandfinish", fields);
-    }
 }
 
 impl Home {
@@ -187,117 +106,6 @@ fn questions() -> BTreeMap<String, String> {
     let first = |mut blocks: Vec<String>| blocks.swap_remove(0);
     let all = commands().into_iter();
     all.map(|(title, blocks)| (title, first(blocks))).collect()
-}
-
-/// Numbers around one, the same each time.
-fn spread(number: u32) -> f64 {
-    0.8 + f64::from(number * 7919 % 1000) / 2500.0
-}
-
-fn plant() -> Plant {
-    let mut plant = Plant::new();
-    let (today, week) = (plant.today, plant.week);
-    let last_week = week - 7 * DAY;
-    let this_week = |number: i64| week + number;
-    for number in 0..200 {
-        let seconds = spread(number);
-        let time = i64::from(number) * 60;
-        // pull becomes slower by a half; status does not.
-        plant.command(last_week + DAY + time, "pull", 2.0 * seconds, 0, &[]);
-        plant.command(this_week(time / 60), "pull", 3.0 * seconds, 0, &[]);
-        plant.command(last_week + DAY + time, "status", seconds, 0, &[]);
-        plant.command(this_week(time / 60), "status", seconds, 0, &[]);
-        // Long ago: update regressed from 7.1.2 to 7.2.4.
-        let of = |version: &str| [("hg_version", json!(version))];
-        let long_ago = week - 60 * DAY + time;
-        plant.command(long_ago, "update", seconds, 0, &of("7.1.2"));
-        plant.command(long_ago, "update", 1.4 * seconds, 0, &of("7.2.4"));
-    }
-    plant.command(last_week + 2 * DAY, "clone https://hg/x", 900.5, 0, &[]);
-    // Yesterday, and not yesterday.
-    let error = json!({"error": "abort: push creates new remote head",
-        "error_type": "StateError"});
-    let because = [("options", error)];
-    plant.command(today - HOUR, "push", 1.0, 255, &because);
-    plant.command(today - 40 * HOUR, "merge", 1.0, 255, &[]);
-    plant.command(today - 2 * HOUR, "incoming", 1.0, 1, &[]);
-    // Somebody ran strip.
-    let alice = ("user", json!("alice"));
-    let strip = ("command", json!("strip"));
-    plant.command(
-        week - 40 * DAY,
-        "--config extensions.strip= stri -r 3",
-        1.0,
-        0,
-        &[alice, strip],
-    );
-    // Hooks that refuse.
-    for (name, vetoed, count) in [
-        ("pretxncommit.lint", true, 5),
-        ("precommit.size", true, 2),
-        ("pretxncommit.ok", false, 9),
-        ("pretxnchangegroup.ci", true, 3),
-    ] {
-        for number in 0..count {
-            let time = week - 50 * DAY + number;
-            let more = json!({
-                "duration": 0.5, "span_id": format!("{name}{number}"),
-                "trace_id": "old", "options": {"vetoed": vetoed},
-                "hook": {"name": name, "has_span": true},
-            });
-            plant.add(time, "exthook", more);
-        }
-    }
-    // What alice waited for.
-    let by_alice = || json!({"pid": 1, "user": "alice", "executable": "/hg"});
-    for (event, seconds, number) in [
-        ("lockwait", 30.0, 1),
-        ("lockwait", 12.0, 2),
-        ("exthook", 7.0, 3),
-        ("peerclose", 1.5, 4),
-    ] {
-        let more = json!({
-            "duration": seconds, "process": by_alice(),
-            "repository": {"name": "main", "root": "/src/main"},
-            "options": {"lock": "wlock", "holder": format!("build-7:{number}")},
-        });
-        plant.add(week - 45 * DAY + number, event, more);
-    }
-    // A job of CI, a push and its hook, and what that runs.
-    let at = week - 30 * DAY;
-    let trace = |span: &str, parent: &str| {
-        [
-            ("trace_id", json!("c1")),
-            ("span_id", json!(span)),
-            ("parent_span_id", json!(parent)),
-            (
-                "cicd",
-                json!({"pipeline_name": "nightly", "task_name": "t"}),
-            ),
-        ]
-    };
-    plant.command(at + 20, "push", 20.0, 0, &trace("a", "job"));
-    plant.command(at + 17, "verify", 5.0, 0, &trace("b", "h"));
-    let hook = json!({
-        "duration": 8.0, "trace_id": "c1", "span_id": "h",
-        "parent_span_id": "a",
-        "hook": {"name": "pretxnchangegroup.ci", "has_span": true},
-    });
-    plant.add(at + 18, "exthook", hook);
-    // This very process is a command that runs.
-    let more = json!({
-        "span_id": "open", "host": {"name": host()},
-        "process": {"pid": std::process::id(), "command_line": "verify"},
-        "repository": {"name": "main", "root": "/src/main"},
-    });
-    plant.add(plant.now, "command", more);
-    plant
-}
-
-/// The name of this machine.
-fn host() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    name.trim().to_owned()
 }
 
 /// The words of the last line that has this one.

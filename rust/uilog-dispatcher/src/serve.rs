@@ -6,8 +6,10 @@
 //! is empty, the last script has ended, the sinks are done and no hg holds the
 //! socket. Must not know how hg decides what to run.
 
+mod frames;
 mod progress;
 mod scripts;
+mod waiting;
 
 use std::fs::File;
 use std::io;
@@ -21,9 +23,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::Pid;
@@ -35,17 +34,14 @@ use uilog_channel::commandlost::Verdict;
 use uilog_channel::journal::FailureKind;
 pub use uilog_channel::journal::Redact;
 use uilog_channel::page;
-use uilog_channel::poll::timeout_until;
 use uilog_channel::queue;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue::Progress;
 use uilog_channel::queue::Reader;
-use uilog_channel::queue::Reference;
 use uilog_channel::record_delivery::RecordDelivery;
 use uilog_channel::reporter;
 use uilog_channel::reporter::Reporter;
 use uilog_channel::unreported_losses::UnreportedLosses;
-use uilog_channel::wire::Frame;
 use uilog_channel::wire::PROTOCOL;
 use uilog_event::user::UserNameLookup;
 use uilog_sys::pidfd;
@@ -62,16 +58,10 @@ use crate::stderr::Collector;
 const SINKS_BOUND: Duration = Duration::from_secs(60);
 /// The limit after SIGTERM: a system that shuts down waits longer.
 const TERMINATED_BOUND: Duration = Duration::from_secs(2);
-/// Maximum number of frames that are read before other work has its turn.
-const MAX_LOOKED_AT: usize = 256;
-/// After a record, further ones are awaited so long before sinks get them.
-/// People may wait for a script, but not for a record; and hg, which may be
-/// about to log more, has both processors, and need not wake the dispatcher
-/// again.
-const GATHER: Duration = Duration::from_millis(2);
 
 /// How long to wait at the end for a journal that cannot be written yet.
 const JOURNAL_BOUND: Duration = Duration::from_secs(5);
+
 /// Why a dispatcher could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -440,152 +430,6 @@ impl Server {
             let _ = self.feed.queue.answer(self.awaited, delivery);
             self.awaited = 0;
         }
-    }
-
-    /// Reads new frames: starts scripts as far as they may, and offers records.
-    fn look_ahead(&mut self) -> Result<Ahead, Error> {
-        for _ in 0..MAX_LOOKED_AT {
-            let position = self.position;
-            let Some((bytes, next)) =
-                self.feed.queue.frame(position).map_err(reading)?
-            else {
-                self.gather_until = None;
-                return Ok(Ahead::Nothing);
-            };
-            let is_new = position >= self.progress().scripts_at;
-            match postcard::from_bytes::<Frame<'_>>(&bytes) {
-                Ok(Frame::Environment(_)) => {
-                    let kind = Reference::Environment;
-                    self.feed.queue.refer(kind, position, next);
-                }
-                Ok(Frame::Items(_)) => {
-                    self.feed.queue.refer(Reference::Items, position, next);
-                }
-                Ok(Frame::Open(open)) => {
-                    self.feed.see_open_command(position, &open);
-                    self.see_environment(open.record.environment_at)?;
-                }
-                Ok(Frame::Record(_)) => {
-                    if position >= self.progress().records_at {
-                        if self.begin_gathering() {
-                            return Ok(Ahead::Gathering);
-                        }
-                        self.offer(position, bytes)?;
-                    }
-                }
-                Ok(Frame::Job(job)) => {
-                    if is_new && !self.is_behind {
-                        self.progress().scripts_at = position;
-                        self.is_behind = !self.run_job(&job, position, next)?;
-                    }
-                }
-                Err(_) => {
-                    if is_new && !self.is_behind {
-                        self.pass_unreadable(next)?;
-                    }
-                }
-            }
-            self.position = next;
-            if !self.is_behind {
-                let scripts_at = &mut self.progress().scripts_at;
-                *scripts_at = next.max(*scripts_at);
-            }
-        }
-        Ok(Ahead::More)
-    }
-
-    /// The environment of the journal, if no other one is known.
-    fn see_environment(&mut self, at: u64) -> Result<(), Error> {
-        if self.environment.is_empty() {
-            self.environment = self.feed.environment(at).map_err(reading)?;
-            self.report_predecessor();
-        }
-        Ok(())
-    }
-
-    /// Offers a record to the sinks.
-    fn offer(&mut self, position: u64, bytes: Vec<u8>) -> Result<(), Error> {
-        let queued = self.feed.queued(position, bytes).map_err(reading)?;
-        let Some(queued) = queued else {
-            return Ok(());
-        };
-        self.environment = Arc::clone(&queued.environment);
-        self.report_predecessor();
-        self.records.offer(&queued);
-        self.seen += 1;
-        self.count_taken();
-        Ok(())
-    }
-
-    /// Whether a record that has come is to wait for others.
-    fn begin_gathering(&mut self) -> bool {
-        let until = Instant::now() + GATHER;
-        self.gather_until.get_or_insert(until);
-        self.gathering().is_some()
-    }
-
-    /// Until when records are gathered, if that is still to come.
-    fn gathering(&self) -> Option<Instant> {
-        let is_pointless =
-            self.socket.is_none() || self.terminated.load(Ordering::Relaxed);
-        let until = self.gather_until.filter(|_| !is_pointless);
-        until.filter(|it| Instant::now() < *it)
-    }
-
-    /// Waits until there may be something to do. `is_gathering`: there is, when
-    /// the time to gather records is over. What scripts say is read meanwhile.
-    fn wait(&mut self, is_gathering: bool) -> Result<(), Error> {
-        let gathering = self.gathering();
-        if is_gathering && gathering.is_none() {
-            return Ok(());
-        }
-        let deadline = self.deadline(gathering);
-        while self.wait_once(gathering.is_some(), deadline)? {
-            self.collector.drain();
-        }
-        Ok(())
-    }
-
-    /// When there is something to do, even if nothing happens.
-    fn deadline(&self, gathering: Option<Instant>) -> Option<Instant> {
-        let deadline = self.running.next_deadline();
-        let may_run = self.is_behind && self.running.len() < self.max_scripts;
-        let retry = self.exhausted.filter(|_| may_run).map(|it| it.until);
-        let records = self.records.deadline();
-        let losses = self.losses.deadline(self.socket.is_none());
-        let failed = self.failed.deadline();
-        let ask = self.ask_at;
-        let all = [deadline, retry, records, losses, failed, gathering, ask];
-        all.into_iter().flatten().min()
-    }
-
-    /// Waits; true if only scripts' output has arrived.
-    fn wait_once(
-        &self,
-        is_gathering: bool,
-        deadline: Option<Instant>,
-    ) -> Result<bool, Error> {
-        let mut wanted =
-            vec![PollFd::new(self.wakeup.as_fd(), PollFlags::POLLIN)];
-        if !is_gathering {
-            if let Some(socket) = &self.socket {
-                wanted.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
-            }
-            if let Some(records) = self.records.wakeup() {
-                wanted.push(PollFd::new(records, PollFlags::POLLIN));
-            }
-        }
-        let others = wanted.len();
-        wanted.extend(self.collector.polled());
-        let timeout = timeout_until(deadline);
-        match nix::poll::poll(&mut wanted, timeout) {
-            Ok(0) | Err(Errno::EINTR) => return Ok(false),
-            Ok(_) => {}
-            Err(errno) => return Err(Error::System("wait", errno.into())),
-        }
-        let is_ready = |it: &PollFd<'_>| it.any().unwrap_or(true);
-        let is_late = deadline.is_some_and(|it| it <= Instant::now());
-        Ok(!is_late && !wanted[..others].iter().any(is_ready))
     }
 
     /// On SIGTERM: the records that have come get a moment to arrive; moves

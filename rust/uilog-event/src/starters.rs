@@ -108,10 +108,10 @@ const KNOWN: &[KnownStarter] = &[
 /// `None` if that is unknown.
 pub fn of(environment: &[u8], terminal: Terminal) -> Option<Starter> {
     let has = |(name, value): (&str, Option<&str>)| {
-        let found = lookup(environment, name.as_bytes());
-        found.is_some_and(|found| match value {
-            Some(value) => found.eq_ignore_ascii_case(value.as_bytes()),
-            None => !found.is_empty(),
+        let text = lookup(environment, name.as_bytes());
+        text.is_some_and(|text| match value {
+            Some(value) => text.eq_ignore_ascii_case(value.as_bytes()),
+            None => !text.is_empty(),
         })
     };
     let is_it = |it: &&KnownStarter| {

@@ -85,19 +85,19 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 
 /// The environment without [`VARIABLE`], and the value of that, if it is there.
 pub fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
-    let mut rest = Vec::with_capacity(environment.len());
-    let mut found = None;
+    let mut others = Vec::with_capacity(environment.len());
+    let mut traceparent = None;
     for entry in environment.split_inclusive(|byte| *byte == 0) {
         let value = entry.strip_prefix(VARIABLE);
         match value.and_then(|it| it.strip_prefix(b"=")) {
             Some(value) => {
                 let value = value.strip_suffix(b"\0").unwrap_or(value);
-                found = found.or(Some(value));
+                traceparent = traceparent.or(Some(value));
             }
-            None => rest.extend_from_slice(entry),
+            None => others.extend_from_slice(entry),
         }
     }
-    (rest, found)
+    (others, traceparent)
 }
 
 /// What an environment says of traces.
@@ -123,21 +123,21 @@ impl TraceVariables<'_> {
     fn run_context(self) -> Option<(Context, Option<Context>)> {
         let value = self.run?;
         let at = value.iter().position(|byte| *byte == SEPARATOR)?;
-        let (own, seen) = (&value[..at], &value[at + 1..]);
+        let (context, inherited) = (&value[..at], &value[at + 1..]);
         let now = self.traceparent.unwrap_or_default();
-        let own = Context::parse(own).filter(|_| now == seen)?;
-        Some((own, Context::parse(seen)))
+        let context = Context::parse(context).filter(|_| now == inherited)?;
+        Some((context, Context::parse(inherited)))
     }
 
     /// The span of the command that `uilog run` has started in this
     /// environment, which is also its own.
     pub fn adopted(self) -> Option<Trace> {
-        let (own, outer) = self.run_context()?;
+        let (context, outer) = self.run_context()?;
         Some(Trace {
-            id: own.id,
-            span: own.span,
+            id: context.id,
+            span: context.span,
             parent: outer.map_or(0, |outer| outer.span),
-            flags: own.flags,
+            flags: context.flags,
         })
     }
 }
@@ -146,8 +146,8 @@ impl TraceVariables<'_> {
 pub fn run_value(trace: Trace, environment: &[u8]) -> Vec<u8> {
     let mut value = trace.context().to_string().into_bytes();
     value.push(SEPARATOR);
-    let seen = lookup(environment, VARIABLE).unwrap_or_default();
-    value.extend_from_slice(seen);
+    let traceparent = lookup(environment, VARIABLE).unwrap_or_default();
+    value.extend_from_slice(traceparent);
     value
 }
 

@@ -99,9 +99,9 @@ fn inherited(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<CString> {
     let is_kept =
         |name: &[u8]| INHERITED.contains(&name) || named.contains(&name);
     let entries = split_environment(environment);
-    let kept = entries.filter(|(name, _)| is_kept(name));
-    let kept = kept.map(|(name, value)| [name, b"=", value].concat());
-    let all = std::iter::once(PATH.to_vec()).chain(kept);
+    let inherited = entries.filter(|(name, _)| is_kept(name));
+    let inherited = inherited.map(|(name, value)| [name, b"=", value].concat());
+    let all = std::iter::once(PATH.to_vec()).chain(inherited);
     all.filter_map(|entry| CString::new(entry).ok()).collect()
 }
 

@@ -65,8 +65,8 @@ impl Facts {
     /// What `TRACESTATE` says of this trace; nothing if it belongs to another
     /// one, or to none.
     pub(crate) fn state_of(&self, trace: Trace) -> Option<&[u8]> {
-        let given = Context::parse(self.traceparent.as_deref()?)?;
-        self.state.as_deref().filter(|_| given.id == trace.id)
+        let context = Context::parse(self.traceparent.as_deref()?)?;
+        self.state.as_deref().filter(|_| context.id == trace.id)
     }
 
     /// The trace variables in it.

@@ -64,8 +64,8 @@ fn of_setting(name: &[u8], value: &[u8], all: &Items) -> Option<String> {
         return Some(format!("there is no uilog.{sink}"));
     }
     if items::find_sink_option(option).is_none() {
-        let known = SINK_OPTIONS.iter().map(|it| it.item.name);
-        let meant = meant(option, known);
+        let names = SINK_OPTIONS.iter().map(|it| it.item.name);
+        let meant = meant(option, names);
         return Some(with_advice("there is no such option", meant));
     }
     let is_list_of_events = matches!(option, b"track" | b"ignore");
@@ -101,11 +101,11 @@ fn of_script(name: &[u8]) -> Option<String> {
 /// The known event that a name is nearly: one of a third party's is near
 /// none.
 fn similar_event(name: &[u8]) -> Option<&'static str> {
-    let known = || events::KNOWN.iter().map(|it| it.name).chain(OWN_EVENTS);
-    if known().any(|it| it.as_bytes() == name) {
+    let names = || events::KNOWN.iter().map(|it| it.name).chain(OWN_EVENTS);
+    if names().any(|it| it.as_bytes() == name) {
         return None;
     }
-    meant(name, known())
+    meant(name, names())
 }
 
 fn with_advice(problem: &str, meant: Option<&str>) -> String {

@@ -152,16 +152,16 @@ impl RecordQueue {
         parts: &JobParts<'_>,
         session: SessionId,
     ) -> Result<(), Refusal> {
-        let lost = self.open.as_ref();
-        let left = lost.filter(|it| {
+        let nameless = self.open.as_ref();
+        let source = nameless.filter(|it| {
             it.queue.has_open() || it.is_waiting() && !it.is_read()
         });
         let places = self.environment.places();
-        let opened = Open::new(places, parts.settings, session, left)?;
-        if let Some(mut lost) = self.open.replace(opened) {
+        let opened = Open::new(places, parts.settings, session, source)?;
+        if let Some(mut nameless) = self.open.replace(opened) {
             // Its commands continue in the new queue, so the reader of this one
             // must not report them.
-            let _ = lost.queue.end_all();
+            let _ = nameless.queue.end_all();
         }
         Ok(())
     }
@@ -363,8 +363,8 @@ impl RecordQueue {
 
     /// Why this process has no such queue and will have none, if so.
     pub fn why_unusable(&self) -> Option<String> {
-        let known = self.unusable.clone();
-        known.or_else(|| self.open.is_none().then(confined::reason).flatten())
+        let reason = self.unusable.clone();
+        reason.or_else(|| self.open.is_none().then(confined::reason).flatten())
     }
 
     /// Its state, if there is one.

@@ -1,10 +1,9 @@
-//! Converts Python values to Rust, and the status to Python.
+//! Converts Python values to Rust.
 //!
 //! Nothing here fails: a value whose methods raise is replaced by a text that
 //! says so, and counted.
 
 use std::borrow::Cow;
-use std::os::unix::ffi::OsStrExt;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -14,27 +13,14 @@ use pyo3::types::PyBytes;
 use pyo3::types::PyDict;
 use pyo3::types::PyFloat;
 use pyo3::types::PyInt;
-use pyo3::types::PyList;
 use pyo3::types::PyString;
 use pyo3::types::PyTuple;
-use uilog_channel::agent_address::QueueLocations;
-use uilog_channel::journal::ScriptFailure;
-use uilog_channel::journal::grouped;
-use uilog_channel::record_queues;
-use uilog_channel::record_queues::Agent;
 use uilog_event::event::EventOption;
 use uilog_event::event::Text;
 use uilog_event::event::Value;
-use uilog_logger::account::Counters;
 use uilog_logger::account::FaultKind;
-use uilog_logger::dispatcher;
-use uilog_logger::host::Host;
-use uilog_logger::logger::Logger;
-use uilog_logger::record_queue;
-use uilog_peer::Outcome;
 
 use crate::host;
-use crate::peer;
 
 /// The keyword arguments of a `ui.log` call.
 pub(crate) fn options(opts: &Bound<'_, PyDict>) -> Vec<EventOption<'static>> {
@@ -168,10 +154,10 @@ pub(crate) fn repair(
 
 /// An exception in one line: its type and its text.
 pub(crate) fn describe(error: &Bound<'_, PyAny>) -> String {
-    let said = try_text(error).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let said = said.lines().next().unwrap_or_default();
-    format!("{}: {said}", type_name(error))
+    let text = try_text(error).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let text = text.lines().next().unwrap_or_default();
+    format!("{}: {text}", type_name(error))
 }
 
 /// Any object as text, in any encoding.
@@ -182,223 +168,4 @@ pub(crate) fn lossy(value: &Bound<'_, PyAny>) -> String {
 fn type_name(value: &Bound<'_, PyAny>) -> String {
     let name = value.get_type().name();
     name.map_or_else(|_| "object".to_owned(), |name| name.to_string())
-}
-
-/// What `hg debuguilog` shows of this process.
-pub(crate) struct Status {
-    session: String,
-    program: Vec<u8>,
-    starts: u64,
-    problem: Option<String>,
-    dispatcher: Option<dispatcher::Status>,
-    records: Records,
-    causes: Vec<(String, u64)>,
-    counters: Counters,
-    /// How many are open, and what became of the others.
-    peers: (usize, uilog_peer::Counters),
-    recent: Vec<String>,
-    journal: Option<Journal>,
-}
-
-/// The way of records out of this process.
-struct Records {
-    /// The process that delivers them, if there are sinks.
-    way: Option<&'static str>,
-    /// The agent that there is, and whether it is stopped.
-    agent: Option<Agent>,
-    queue: Option<record_queue::Status>,
-    /// Why there is no queue, although an agent is configured.
-    unusable: Option<String>,
-}
-
-impl Records {
-    fn of(host: &Host, logger: &Logger, queue_dir: Option<&[u8]>) -> Self {
-        let has_agent = logger.settings().has_agent;
-        let unusable = host.records().why_unusable().filter(|_| has_agent);
-        let way = match has_agent && unusable.is_none() {
-            true => "agent",
-            false => "dispatcher",
-        };
-        let mut block = Vec::new();
-        uilog_sys::environ::append_to(&mut block);
-        let whereabouts = QueueLocations::new(&block, queue_dir);
-        let agents = match has_agent {
-            true => record_queues::agents(&whereabouts),
-            false => Vec::new(),
-        };
-        Self {
-            way: logger.has_structured().then_some(way),
-            agent: agents.into_iter().find(|it| it.is_near),
-            queue: host.records().status(),
-            unusable,
-        }
-    }
-
-    fn agent(&self) -> Option<String> {
-        if self.way != Some("agent") {
-            return None;
-        }
-        Some(match &self.agent {
-            None => "not running; the first record starts one".to_owned(),
-            Some(Agent {
-                pid: None, path, ..
-            }) => format!("is starting, or cannot be seen: {path}"),
-            Some(Agent {
-                pid: Some(pid),
-                is_stopped,
-                ..
-            }) => match is_stopped {
-                true => format!("process {pid}, stopped by a signal"),
-                false => format!("process {pid}"),
-            },
-        })
-    }
-
-    fn dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let records = PyDict::new(py);
-        let queue = self.queue.as_ref();
-        let progress = queue.map(|it| it.progress).unwrap_or_default();
-        let appended = queue.map_or(0, |it| it.records);
-        let path = queue.map(|it| it.name.as_os_str().as_bytes());
-        records.set_item("way", self.way.unwrap_or("none"))?;
-        records.set_item("agent", self.agent())?;
-        records.set_item("queue", path.map(|it| PyBytes::new(py, it)))?;
-        records.set_item("no-queue-because", &self.unusable)?;
-        records.set_item("appended", appended)?;
-        let waiting = appended.saturating_sub(progress.records);
-        records.set_item("waiting", waiting)?;
-        records.set_item("done", progress.records)?;
-        records.set_item("lost", progress.records_lost)?;
-        records.set_item("bytes", queue.map_or(0, |it| it.queue_bytes))?;
-        records.set_item("starts", queue.map_or(0, |it| it.starts))?;
-        let failure = queue.and_then(|it| it.last_failure.as_deref());
-        records.set_item("last-failure", failure)?;
-        Ok(records)
-    }
-}
-
-struct Journal {
-    path: Vec<u8>,
-    problem: Option<String>,
-    fallback: Option<Vec<u8>>,
-    failures: Vec<uilog_channel::journal::Failure>,
-}
-
-impl Status {
-    pub(crate) fn of(
-        host: &mut Host,
-        logger: &Logger,
-        queue_dir: Option<&[u8]>,
-        problem: Option<String>,
-    ) -> Self {
-        let records = Records::of(host, logger, queue_dir);
-        let causes = host.causes().to_vec();
-        let dispatcher = host.dispatcher();
-        let bytes =
-            |path: &std::path::Path| path.as_os_str().as_bytes().to_vec();
-        Self {
-            problem,
-            records,
-            causes,
-            program: bytes(dispatcher.program()),
-            starts: dispatcher.starts(),
-            dispatcher: dispatcher.status(),
-            session: host.session().to_string(),
-            counters: host.counters(),
-            peers: peer::counts(),
-            recent: host.recent().map(str::to_owned).collect(),
-            journal: host.journal().map(|journal| Journal {
-                path: bytes(journal.path()),
-                problem: journal.problem(),
-                fallback: journal.fallback().map(|path| bytes(&path)),
-                failures: journal.read(),
-            }),
-        }
-    }
-}
-
-/// The status as nested dicts; the keys are part of `hg debuguilog -T json`.
-pub(crate) fn status_dict<'py>(
-    py: Python<'py>,
-    status: &Status,
-) -> PyResult<Bound<'py, PyDict>> {
-    let counters = PyDict::new(py);
-    counters.set_item("events", status.counters.events)?;
-    counters.set_item("delivered", status.counters.delivered)?;
-    counters.set_item("lost", status.counters.lost)?;
-    for (kind, count) in FaultKind::ALL.iter().zip(status.counters.faults) {
-        counters.set_item(format!("fault-{}", kind.name()), count)?;
-    }
-    let peers = PyDict::new(py);
-    let (open, counts) = &status.peers;
-    peers.set_item("opened", counts.opened)?;
-    peers.set_item("open", open)?;
-    for (outcome, count) in Outcome::ALL.iter().zip(counts.outcomes) {
-        peers.set_item(outcome.name(), count)?;
-    }
-    peers.set_item("leaked", counts.leaked)?;
-    let dispatcher = PyDict::new(py);
-    dispatcher.set_item("program", PyBytes::new(py, &status.program))?;
-    dispatcher.set_item("starts", status.starts)?;
-    dispatcher.set_item("problem", &status.problem)?;
-    if let Some(running) = &status.dispatcher {
-        let progress = running.progress;
-        dispatcher.set_item("pid", running.pid)?;
-        dispatcher.set_item("jobs", running.jobs)?;
-        dispatcher
-            .set_item("waiting", running.jobs.saturating_sub(progress.taken))?;
-        dispatcher.set_item("started", progress.started)?;
-        dispatcher.set_item("succeeded", progress.succeeded)?;
-        dispatcher.set_item("failed", progress.failed)?;
-        dispatcher.set_item("not-started", progress.not_started)?;
-        dispatcher.set_item("timed-out", progress.timed_out)?;
-        dispatcher.set_item("records", progress.records)?;
-        dispatcher.set_item("records-lost", progress.records_lost)?;
-        dispatcher.set_item("queue-bytes", running.queue_bytes)?;
-        dispatcher.set_item("last-failure", &running.last_failure)?;
-    }
-    let failures = PyList::empty(py);
-    let (mut path, mut problem, mut fallback) = (None, None, None);
-    if let Some(journal) = &status.journal {
-        path = Some(PyBytes::new(py, &journal.path));
-        problem = journal.problem.as_deref();
-        fallback = journal.fallback.as_ref().map(|it| PyBytes::new(py, it));
-        for group in grouped(&journal.failures) {
-            let failure = group.last;
-            let entry = PyDict::new(py);
-            entry.set_item("first", group.first_time)?;
-            entry.set_item("count", group.count)?;
-            entry.set_item("time", &failure.time)?;
-            entry.set_item("session", &failure.session)?;
-            entry.set_item("event", &failure.event)?;
-            entry.set_item("kind", failure.kind.name())?;
-            entry.set_item("lost", group.lost)?;
-            entry.set_item("detail", &failure.detail)?;
-            let script = failure.script.as_deref();
-            let lines = script.map(ScriptFailure::lines).unwrap_or_default();
-            entry.set_item("lines", lines)?;
-            let script = script.cloned().unwrap_or_default();
-            entry.set_item("source", script.source)?;
-            entry.set_item("repository", script.repository)?;
-            entry.set_item("cwd", script.cwd)?;
-            entry.set_item("status", script.status)?;
-            entry.set_item("signal", script.signal)?;
-            entry.set_item("duration", script.duration)?;
-            entry.set_item("stderr", script.stderr)?;
-            failures.append(entry)?;
-        }
-    }
-    let dict = PyDict::new(py);
-    dict.set_item("session", &status.session)?;
-    dict.set_item("dispatcher", dispatcher)?;
-    dict.set_item("records", status.records.dict(py)?)?;
-    dict.set_item("causes", &status.causes)?;
-    dict.set_item("counters", counters)?;
-    dict.set_item("peers", peers)?;
-    dict.set_item("recent", &status.recent)?;
-    dict.set_item("journal", path)?;
-    dict.set_item("journal-problem", problem)?;
-    dict.set_item("journal-fallback", fallback)?;
-    dict.set_item("failures", failures)?;
-    Ok(dict)
 }

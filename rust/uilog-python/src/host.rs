@@ -126,7 +126,7 @@ pub(crate) fn with_environment<T>(body: impl FnOnce(&mut Host) -> T) -> T {
 
 /// Counts the result of an event at a sink outside of a logger.
 pub(crate) fn account(event: &[u8], delivered: Result<(), Loss>) {
-    let rest = with(|host| {
+    let uncounted = with(|host| {
         if delivered.is_ok() && host.is_own() {
             host.account(event, delivered);
             None
@@ -134,7 +134,7 @@ pub(crate) fn account(event: &[u8], delivered: Result<(), Loss>) {
             Some(delivered)
         }
     });
-    if let Some(delivered) = rest {
+    if let Some(delivered) = uncounted {
         // The journal is where the environment says.
         with_environment(|host| {
             host.with_own_report(|host| host.account(event, delivered));

@@ -103,7 +103,7 @@ pub(crate) fn trylock<'py>(
     let py = orig.py();
     let began = Instant::now();
     let result = orig.call(args, kwargs);
-    let told = match &result {
+    let logged = match &result {
         Ok(lock) => tell_got(part, parts, args, lock, began).and_then(|()| {
             await_release(lock)?;
             with(|held| {
@@ -114,7 +114,7 @@ pub(crate) fn trylock<'py>(
         }),
         Err(err) => tell_failed(parts, err.value(py).as_any()),
     };
-    if let Err(interrupt) = tolerate(py, told) {
+    if let Err(interrupt) = tolerate(py, logged) {
         // The caller never gets the lock, so nobody else would release it.
         if let Ok(lock) = &result {
             let _ = lock.call_method1(intern!(py, "release"), (false,));

@@ -194,15 +194,15 @@ impl LogFile {
             message: &message,
         };
         let mut record = Vec::new();
-        let told = self.tell(py, &event, || {
+        let problems = self.tell(py, &event, || {
             record.reserve(LINE_BYTES + message.len());
             line.write(&settings.style, &mut record);
             self.log.append(&record)
         });
         if !settings.is_shown {
-            return told;
+            return problems;
         }
-        let (refused, warnings, _) = told.unwrap_or_default();
+        let (refused, warnings, _) = problems.unwrap_or_default();
         let shown = refused.is_none().then(|| PyBytes::new(py, &record));
         Some((refused, warnings, shown.map(Bound::unbind)))
     }
@@ -239,7 +239,7 @@ impl LogFile {
     ) -> Option<Told> {
         let mut result = None;
         host::guarded(|| result = Some(write()));
-        let told = |warnings: Vec<Vec<u8>>| -> Vec<Py<PyBytes>> {
+        let as_bytes = |warnings: Vec<Vec<u8>>| -> Vec<Py<PyBytes>> {
             let bytes = |it: &Vec<u8>| PyBytes::new(py, it).unbind();
             warnings.iter().map(bytes).collect()
         };
@@ -251,7 +251,7 @@ impl LogFile {
                 let not_rotated = written.not_rotated?;
                 let detail = self.log.explain_growth(&not_rotated);
                 host::reported_fault(FaultKind::LogFile, detail);
-                Some((None, told(not_rotated.warnings), None))
+                Some((None, as_bytes(not_rotated.warnings), None))
             }
             Some(Err(refused)) => {
                 let reason = self.log.explain(&refused);

@@ -181,11 +181,11 @@ fn try_close(
     };
     if leaked {
         let spent = *SPENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = |total: Duration| {
-            let left = total.saturating_sub(spent);
-            left.max(LEAST_TOTAL.min(total))
+        let remaining = |total: Duration| {
+            let remaining = total.saturating_sub(spent);
+            remaining.max(LEAST_TOTAL.min(total))
         };
-        limits.total = limits.total.map(left);
+        limits.total = limits.total.map(remaining);
     }
     let (handles, inner): (Vec<_>, Vec<_>) = peers
         .iter()

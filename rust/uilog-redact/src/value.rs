@@ -449,9 +449,9 @@ pub(crate) struct Quote {
 }
 
 impl Quote {
-    /// The quote that ends before this place.
+    /// The quote that ends before this place, which may be behind the end.
     pub(crate) fn before(text: &[u8], at: usize) -> Option<Self> {
-        let byte = *text[..at].last()?;
+        let byte = *text.get(..at)?.last()?;
         matches!(byte, b'"' | b'\'' | b'`').then(|| Self {
             byte,
             is_escaped: at > 1 && text[at - 2] == b'\\',

@@ -173,3 +173,25 @@ fn redacting_the_corpus_twice_changes_nothing_more() {
     }
     assert_eq!(unstable, 0, "texts change when they are redacted again");
 }
+
+/// Messages are truncated. Ends within a word are left out, as they are nothing
+/// special.
+#[test]
+fn a_text_may_end_after_any_word_or_sign() {
+    let redactor = redactor();
+    for line in lines("secrets.txt") {
+        let text = marked(&line.text).text;
+        let event = line.event.as_bytes();
+        let is_end = |end: &usize| !text[end - 1].is_ascii_alphanumeric();
+        for end in (1..text.len()).filter(is_end) {
+            let text = &text[..end];
+            let redacted = redactor.redact_message(event, text);
+            assert_eq!(
+                redacted.places.is_empty(),
+                *redacted.text == *text,
+                "line {}, up to {end}",
+                line.number
+            );
+        }
+    }
+}

@@ -84,6 +84,7 @@ const PIECES: &[&str] = &[
     "PRIVATE KEY-----",
     "-----END ",
     "Authorization: Basic ",
+    "authorization",
     "Bearer ",
     "Cookie: a=",
     "curl -u ",

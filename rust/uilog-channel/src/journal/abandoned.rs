@@ -117,7 +117,7 @@ fn each(
     mut visit: impl FnMut(FoundPage),
 ) {
     let prefix = format!("{}{}-", page::PREFIX, choice.key());
-    let mut left = max_pages;
+    let mut remaining = max_pages;
     let places = choice.near("page");
     let dirs = places.iter().filter_map(|it| it.open(false).ok());
     let max_dirs = if is_everywhere { usize::MAX } else { 1 };
@@ -135,8 +135,8 @@ fn each(
             let first = std::process::id() as usize % names.len();
             names.rotate_left(first);
         }
-        for name in names.into_iter().take(left) {
-            left -= 1;
+        for name in names.into_iter().take(remaining) {
+            remaining -= 1;
             // Foreign files are ignored; another process may remove one.
             if let Ok(found) = look(Arc::clone(&dir), name) {
                 visit(found);
@@ -289,9 +289,9 @@ fn loss(page: &Page) -> String {
     let records = progress.taken.saturating_sub(progress.scripts);
     let records = records.saturating_sub(progress.records);
     let uncertain = progress.uncertain().saturating_add(progress.running());
-    let known = progress.uncertain().saturating_add(records);
+    let claimed = progress.uncertain().saturating_add(records);
     let parts = [
-        (page.pending().saturating_sub(known), "not begun"),
+        (page.pending().saturating_sub(claimed), "not begun"),
         (uncertain, "started, and perhaps completed"),
         (records, "perhaps not delivered to all sinks"),
         (

@@ -149,15 +149,15 @@ impl Journal {
     /// Reports the losses of hgs and dispatchers that have both ended. Waits
     /// for a home directory at most `bound`; the next process reports the rest.
     pub fn claim_abandoned(&self, bound: Duration) {
-        let found =
+        let pages =
             abandoned::dead(&self.choice, MAX_LOOKED_AT, std::process::id());
-        if found.is_empty() {
+        if pages.is_empty() {
             return;
         }
         let journal = self.clone();
         let (done, is_done) = mpsc::channel();
         let claim = move || {
-            for page in found {
+            for page in pages {
                 // A page that cannot be claimed is left to other processes.
                 let _ = page.claim(|failure| journal.append(failure));
             }
@@ -280,8 +280,8 @@ pub fn grouped(failures: &[Failure]) -> Vec<Group<'_>> {
                 && last.event == failure.event
                 && last.detail == failure.detail
         };
-        let known = groups.iter().position(is_alike);
-        let mut group = match known {
+        let index = groups.iter().position(is_alike);
+        let mut group = match index {
             Some(index) => groups.remove(index),
             None => Group {
                 last: failure,

@@ -142,8 +142,8 @@ words! {
 impl Progress {
     /// Jobs whose result is known.
     pub fn done(&self) -> u64 {
-        let done = self.started.saturating_add(self.not_started);
-        done.saturating_add(self.records)
+        let scripts = self.started.saturating_add(self.not_started);
+        scripts.saturating_add(self.records)
     }
 
     /// Losses that are not in the journal, and that no other process will
@@ -156,8 +156,8 @@ impl Progress {
     /// Scripts that were claimed, and may have been started or not, if the
     /// reader has died.
     pub fn uncertain(&self) -> u64 {
-        let known = self.started.saturating_add(self.not_started);
-        self.scripts.saturating_sub(known)
+        let settled = self.started.saturating_add(self.not_started);
+        self.scripts.saturating_sub(settled)
     }
 
     /// Scripts that have been started and whose end may still be seen.

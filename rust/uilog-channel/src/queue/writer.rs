@@ -388,17 +388,17 @@ impl Writer {
         // What the reader has released no longer counts as used.
         let used = self.bytes()?;
         let added = end - self.committed.end;
-        let wanted = used + added;
-        if wanted > self.max_bytes {
+        let needed = used + added;
+        if needed > self.max_bytes {
             return Err(io::ErrorKind::StorageFull.into());
         }
         if self.allowed != u64::MAX {
             // What the reader has released has to be reserved again.
-            let kept = (used + KEPT_BYTES).max(wanted);
-            self.allowed = self.allowed.min(kept);
+            let reserved = (used + KEPT_BYTES).max(needed);
+            self.allowed = self.allowed.min(reserved);
         }
-        if wanted > self.allowed {
-            self.missing = wanted - self.allowed;
+        if needed > self.allowed {
+            self.missing = needed - self.allowed;
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let bound = self.max_bytes.min(self.allowed);

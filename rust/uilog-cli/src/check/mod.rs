@@ -4,6 +4,7 @@ mod facts;
 mod rendering;
 mod trying;
 
+use std::io;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,9 +19,12 @@ use uilog_finding::finding::Severity;
 use uilog_finding::subject::Subject;
 use uilog_sinks::check as sinks_check;
 use uilog_sinks::check::SinkFacts;
+use uilog_sinks::connect::Attempt;
 use uilog_sinks::redact;
 
+use self::facts::Run;
 use self::facts::Shown;
+use self::facts::Try;
 use self::facts::file_facts;
 use self::facts::take_out_secrets;
 use self::rendering::write_attempt;
@@ -166,80 +170,133 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         block: &block,
         cwd: &cwd,
     };
-    let (mut report, sinks) = examine(&subject);
-    let (mut runs, mut tries) = (Vec::new(), Vec::new());
+    let mut results = Results::examined(&subject);
     if let Some(event) = &arguments.run {
-        let event = event.as_bytes();
-        let tried = try_script(&subject, event)?;
-        runs.extend(tried.run);
-        let is_interrupted =
-            runs.iter().any(|run| run.ending == Ending::Interrupted);
-        if !is_interrupted {
-            tries = try_sinks(&subject, event);
+        results.run(&subject, event.as_bytes())?;
+    }
+    if let Some(named) = &arguments.connect
+        && let Err(problem) = results.connect(&subject, named.as_deref())
+    {
+        output::say(&problem);
+        return Ok(ExitCode::from(NO_SUCH_SINK));
+    }
+    take_out_secrets(&mut results.report, &mut results.runs);
+    let mut output = arguments.presentation.stdout();
+    if arguments.presentation.is_json() {
+        results.write_json(&mut output, &subject)?;
+    } else {
+        if arguments.run.is_none() && arguments.connect.is_none() {
+            let Results { report, sinks, .. } = &results;
+            write_configuration(&mut output, &loaded, report, sinks)?;
+        }
+        results.write(&mut output)?;
+    }
+    output.flush()?;
+    Ok(ExitCode::from(results.exit_status()))
+}
+
+/// What has been found and tried.
+struct Results {
+    report: Report,
+    sinks: Vec<SinkFacts>,
+    runs: Vec<Run>,
+    tries: Vec<Try>,
+    connects: Vec<Attempt>,
+}
+
+impl Results {
+    fn examined(subject: &Subject<'_>) -> Self {
+        let (report, sinks) = examine(subject);
+        Self {
+            report,
+            sinks,
+            runs: Vec::new(),
+            tries: Vec::new(),
+            connects: Vec::new(),
+        }
+    }
+
+    /// Tries the script of an event, and, unless that is interrupted, its
+    /// sinks.
+    fn run(
+        &mut self,
+        subject: &Subject<'_>,
+        event: &[u8],
+    ) -> anyhow::Result<()> {
+        let tried = try_script(subject, event)?;
+        self.runs.extend(tried.run);
+        if !self.is_interrupted() {
+            self.tries = try_sinks(subject, event);
         }
         if let Some(finding) = tried.finding {
             // One that only sinks want needs no script.
-            if finding.code != WITHOUT_SCRIPT || tries.is_empty() {
-                report.push(finding);
+            if finding.code != WITHOUT_SCRIPT || self.tries.is_empty() {
+                self.report.push(finding);
             }
         }
-        for it in &tries {
-            if let Some(finding) = finding_of(&subject, it) {
-                report.push(finding);
+        for it in &self.tries {
+            if let Some(finding) = finding_of(subject, it) {
+                self.report.push(finding);
             }
         }
+        Ok(())
     }
-    let mut connects = Vec::new();
-    if let Some(named) = &arguments.connect {
-        connects = match try_to_reach(&subject, named.as_deref()) {
-            Ok(attempts) => attempts,
-            Err(problem) => {
-                output::say(&problem);
-                return Ok(ExitCode::from(NO_SUCH_SINK));
-            }
-        };
-        for finding in connects.iter().filter_map(unreached) {
-            report.push(placed(&subject, finding.0, finding.1));
+
+    /// Tries to reach all sinks, or the one of this name.
+    fn connect(
+        &mut self,
+        subject: &Subject<'_>,
+        named: Option<&str>,
+    ) -> Result<(), String> {
+        self.connects = try_to_reach(subject, named)?;
+        for finding in self.connects.iter().filter_map(unreached) {
+            self.report.push(placed(subject, finding.0, finding.1));
         }
+        Ok(())
     }
-    take_out_secrets(&mut report, &mut runs);
-    let mut output = arguments.presentation.stdout();
-    if arguments.presentation.is_json() {
+
+    fn is_interrupted(&self) -> bool {
+        self.runs.iter().any(|it| it.ending == Ending::Interrupted)
+    }
+
+    fn write_json(
+        &self,
+        output: &mut impl Write,
+        subject: &Subject<'_>,
+    ) -> io::Result<()> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let shown = Shown {
-            root: loaded.root.as_deref().map(text),
-            hg: environment.hg().map(text),
-            files: loaded.files.iter().map(file_facts).collect(),
-            report: &report,
-            sinks: &sinks,
-            runs: &runs,
-            tries: &tries,
-            connects: &connects,
+            root: subject.loaded.root.as_deref().map(text),
+            hg: subject.environment.hg().map(text),
+            files: subject.loaded.files.iter().map(file_facts).collect(),
+            report: &self.report,
+            sinks: &self.sinks,
+            runs: &self.runs,
+            tries: &self.tries,
+            connects: &self.connects,
         };
-        output::write_json(&mut output, &shown)?;
-    } else {
-        if arguments.run.is_none() && arguments.connect.is_none() {
-            write_configuration(&mut output, &loaded, &report, &sinks)?;
-        }
-        for run in &runs {
-            write_run(&mut output, run)?;
-        }
-        for it in &tries {
-            write_try(&mut output, it)?;
-        }
-        for it in &connects {
-            write_attempt(&mut output, it)?;
-        }
-        write_findings(&mut output, &report)?;
+        output::write_json(output, &shown)
     }
-    output.flush()?;
-    let is_interrupted =
-        runs.iter().any(|run| run.ending == Ending::Interrupted);
-    let is_wrong = report.count(Severity::Error) > 0
-        || report.count(Severity::Warning) > 0;
-    Ok(if is_interrupted {
-        ExitCode::from(INTERRUPTED)
-    } else {
-        ExitCode::from(u8::from(is_wrong))
-    })
+
+    fn write(&self, output: &mut impl Write) -> io::Result<()> {
+        for it in &self.runs {
+            write_run(output, it)?;
+        }
+        for it in &self.tries {
+            write_try(output, it)?;
+        }
+        for it in &self.connects {
+            write_attempt(output, it)?;
+        }
+        write_findings(output, &self.report)
+    }
+
+    fn exit_status(&self) -> u8 {
+        if self.is_interrupted() {
+            return INTERRUPTED;
+        }
+        let is_wrong = self.report.count(Severity::Error) > 0
+            || self.report.count(Severity::Warning) > 0;
+        u8::from(is_wrong)
+    }
 }

@@ -333,21 +333,7 @@ fn write_comparison(
         !row.changes.is_empty() || arguments.limit == Some(0)
     };
     let shown_rows: Vec<_> = rows.iter().filter(is_shown).collect();
-    let others = rows.len() - shown_rows.len();
-    let few = rows
-        .iter()
-        .filter(|it| it.before.min(it.after) < LEAST as u64)
-        .count();
-    if others > 0 {
-        let others = counted(others as u64, "group");
-        let few = match few {
-            0 => String::new(),
-            few => format!("; {few} too small to compare"),
-        };
-        say(&format!(
-            "{others} more without a significant change{few} (-n 0 shows all)"
-        ));
-    }
+    say_hidden(rows, rows.len() - shown_rows.len());
     if shown_rows.is_empty() {
         return writeln!(output, "there is no significant change");
     }
@@ -366,48 +352,69 @@ fn write_comparison(
         "",
     ]);
     for row in limited(arguments, &shown_rows) {
-        let number = |it| (shown(&question.of, it), PLAIN);
-        let is_worse = row
-            .changes
-            .iter()
-            .any(|it| matches!(it, Change::Slower | Change::FailsMore));
-        let style = match (is_worse, row.changes.is_empty()) {
-            (true, _) => ERROR,
-            (false, false) => GOOD,
-            (false, true) => DIM,
-        };
-        let percent = |ratio: f64| format!("{:+.0} %", (ratio - 1.0) * 100.0);
-        let change = row.ratio.map_or(String::new(), |it| percent(it.ratio));
-        let range = row.ratio.map_or(String::new(), |it| {
-            format!("{} .. {}", percent(it.low), percent(it.high))
-        });
-        let failures = |failures: u64, all: u64| {
-            let part = failures as f64 * 100.0 / all.max(1) as f64;
-            (format!("{part:.1} %"), PLAIN)
-        };
-        let harm = match row.ratio {
-            Some(_) if row.harm < 0.0 => {
-                format!("-{}", shown(&question.of, -row.harm))
-            }
-            Some(_) => shown(&question.of, row.harm),
-            None => String::new(),
-        };
-        let changes: Vec<_> = row.changes.iter().map(|it| it.word()).collect();
-        table.row([
-            (row.before.to_string(), PLAIN),
-            (row.after.to_string(), PLAIN),
-            number(row.p50_before),
-            number(row.p50_after),
-            (change, style),
-            (range, DIM),
-            failures(row.failures_before, row.before),
-            failures(row.failures_after, row.after),
-            (harm, PLAIN),
-            (changes.join(", "), style),
-            (row.name.clone(), PLAIN),
-        ]);
+        table.row(comparison_cells(&question.of, row));
     }
     table.write(output)
+}
+
+/// Says how many groups are not shown, and how many were too small.
+fn say_hidden(rows: &[compare::Row], hidden: usize) {
+    if hidden == 0 {
+        return;
+    }
+    let is_small = |it: &&compare::Row| it.before.min(it.after) < LEAST as u64;
+    let small = match rows.iter().filter(is_small).count() {
+        0 => String::new(),
+        small => format!("; {small} too small to compare"),
+    };
+    let hidden = counted(hidden as u64, "group");
+    say(&format!(
+        "{hidden} more without a significant change{small} (-n 0 shows all)"
+    ));
+}
+
+fn comparison_cells(
+    field: &Field,
+    row: &compare::Row,
+) -> [(String, Style); 11] {
+    let number = |it| (shown(field, it), PLAIN);
+    let is_worse = row
+        .changes
+        .iter()
+        .any(|it| matches!(it, Change::Slower | Change::FailsMore));
+    let style = match (is_worse, row.changes.is_empty()) {
+        (true, _) => ERROR,
+        (false, false) => GOOD,
+        (false, true) => DIM,
+    };
+    let percent = |ratio: f64| format!("{:+.0} %", (ratio - 1.0) * 100.0);
+    let change = row.ratio.map_or(String::new(), |it| percent(it.ratio));
+    let range = row.ratio.map_or(String::new(), |it| {
+        format!("{} .. {}", percent(it.low), percent(it.high))
+    });
+    let failures = |failures: u64, all: u64| {
+        let part = failures as f64 * 100.0 / all.max(1) as f64;
+        (format!("{part:.1} %"), PLAIN)
+    };
+    let harm = match row.ratio {
+        Some(_) if row.harm < 0.0 => format!("-{}", shown(field, -row.harm)),
+        Some(_) => shown(field, row.harm),
+        None => String::new(),
+    };
+    let changes: Vec<_> = row.changes.iter().map(|it| it.word()).collect();
+    [
+        (row.before.to_string(), PLAIN),
+        (row.after.to_string(), PLAIN),
+        number(row.p50_before),
+        number(row.p50_after),
+        (change, style),
+        (range, DIM),
+        failures(row.failures_before, row.before),
+        failures(row.failures_after, row.after),
+        (harm, PLAIN),
+        (changes.join(", "), style),
+        (row.name.clone(), PLAIN),
+    ]
 }
 
 fn write_json(

@@ -6,6 +6,7 @@ mod html;
 mod pictures;
 mod support;
 mod text;
+mod wording;
 
 use std::io;
 use std::io::IsTerminal;

@@ -4,10 +4,12 @@
 //! Responsible for reading each record once and for limited memory, for any
 //! number of records. Must not know how a report is shown.
 
+mod changes;
 mod gather;
 mod groups;
 mod numbers;
 mod rows;
+mod tables;
 mod timestamp;
 
 use std::collections::HashSet;
@@ -243,17 +245,17 @@ pub fn make(
         overview_before: figures(&gathered.all.before),
         timeline: timeline(&gathered, clock, period),
         hours: hours(&gathered),
-        changes: rows::changes(&gathered),
-        commands: rows::commands(&gathered),
-        slowest: rows::slowest(&gathered),
-        failures: rows::failures(&gathered),
-        hooks: rows::hooks(&gathered),
-        locks: rows::locks(&gathered),
-        lock_holders: rows::lock_holders(&gathered),
-        people: rows::people(&gathered),
-        users: rows::users(&gathered),
-        versions: rows::versions(&gathered),
-        regressions: rows::regressions(&gathered),
+        changes: changes::changes(&gathered),
+        commands: tables::commands(&gathered),
+        slowest: tables::slowest(&gathered),
+        failures: tables::failures(&gathered),
+        hooks: tables::hooks(&gathered),
+        locks: tables::locks(&gathered),
+        lock_holders: tables::lock_holders(&gathered),
+        people: tables::people(&gathered),
+        users: tables::users(&gathered),
+        versions: tables::versions(&gathered),
+        regressions: changes::regressions(&gathered),
     };
     (report, problems)
 }

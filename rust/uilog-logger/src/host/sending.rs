@@ -71,13 +71,13 @@ impl Host {
 
     /// Sets the URL of the repository at `root`: `paths.default`.
     pub fn set_repository(&mut self, root: &[u8], url: Option<&[u8]>) {
-        let (known, repository) = &mut self.repository;
-        if known != root {
-            *known = root.to_vec();
+        let (known_root, repository) = &mut self.repository;
+        if known_root != root {
+            *known_root = root.to_vec();
             *repository = Repository::default();
         }
-        let told = repository.url.as_ref().map(|it| &*it.0);
-        if told != url {
+        let known_url = repository.url.as_ref().map(|it| &*it.0);
+        if known_url != url {
             repository.url = url.map(|it| Text(Cow::Owned(it.to_vec())));
         }
     }
@@ -91,8 +91,8 @@ impl Host {
         node: Option<&[u8]>,
     ) {
         let owned = |it: &[u8]| Text(Cow::Owned(it.to_vec()));
-        let (known, repository) = &mut self.repository;
-        if known != root {
+        let (known_root, repository) = &mut self.repository;
+        if known_root != root {
             return;
         }
         repository.head = name.map(owned);
@@ -267,8 +267,8 @@ impl Host {
         let hg_version = self.hg_version.as_deref();
         let trace_state = event.trace.and_then(|it| self.facts.state_of(it));
         let nothing = Repository::default();
-        let (known, repository) = &self.repository;
-        let is_its = |root: &Text<'_>| *root.0 == **known;
+        let (known_root, repository) = &self.repository;
+        let is_its = |root: &Text<'_>| *root.0 == **known_root;
         let is_known = event.root.as_ref().is_some_and(is_its);
         let parts = JobParts {
             event,

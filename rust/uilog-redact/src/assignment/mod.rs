@@ -10,20 +10,23 @@
 //! `name.rs` decides about names, `extent.rs` where values end, `value.rs` what
 //! values look like.
 
+mod colon_fields;
+mod form;
 mod line;
 mod named;
 mod place;
 mod secrecy;
+mod separator;
 #[cfg(test)]
 mod tests;
 
 use memchr::memchr;
 use memchr::memchr2;
 
+use self::form::Form;
+use self::form::MAX_SPACES;
+use self::form::Name;
 use self::line::MAX_LINE_BYTES;
-use self::named::Form;
-use self::named::MAX_SPACES;
-use self::named::Name;
 use self::named::read_name;
 use self::place::extent;
 use self::secrecy::is_secret;

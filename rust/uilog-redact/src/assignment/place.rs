@@ -2,15 +2,17 @@
 //!
 //! Must not know whether it is secret.
 
+use std::ops::Range;
+
 use memchr::memchr;
 use memchr::memchr2;
 
+use super::form::Form;
+use super::form::Name;
 use super::line::MAX_LINE_BYTES;
 use super::line::is_line_start;
 use super::line::is_source;
 use super::line::line_start;
-use super::named::Form;
-use super::named::Name;
 use crate::extent::Extent;
 use crate::extent::Extents;
 use crate::extent::QuoteMark;
@@ -30,57 +32,22 @@ pub(super) fn extent(
         && name.form == Form::Tight
         && matches!(&text[..name.start], b"" | b"--" | b"-");
     if is_alone {
-        let quote = QuoteMark::before(b"\"", 1);
-        let range = start..text.len();
-        return Extent {
-            word: range.clone(),
-            range,
-            quote,
-        };
+        return as_quoted(start..text.len());
     }
     if name.form == Form::Element || is_in_element(text, name) {
-        const CDATA: &[u8] = b"<![CDATA[";
-        let (start, end) = if text[start..].starts_with(CDATA) {
-            let start = start + CDATA.len();
-            (start, memchr(b']', &text[start..]))
-        } else {
-            (start, text[start..].iter().position(|b| b"<\n".contains(b)))
-        };
-        let end = end.map_or(text.len(), |len| start + len);
-        steps::add(end - start);
-        return Extent {
-            range: start..end,
-            word: start..end,
-            quote: QuoteMark::before(b"\"", 1),
-        };
+        return as_quoted(content(text, start));
     }
-    // The quote around an assignment is that before its name or its dashes.
-    let around = if name.is_quoted || name.form != Form::Tight {
-        None
-    } else {
-        let dashes = text[..name.start]
-            .iter()
-            .rev()
-            .take(2)
-            .take_while(|byte| **byte == b'-')
-            .count();
-        QuoteMark::before(text, name.start - dashes)
-    };
     if let Some(range) = in_backticks(text, name) {
-        return Extent {
-            word: range.clone(),
-            range,
-            quote: QuoteMark::before(b"\"", 1),
-        };
+        return as_quoted(range);
     }
-    let mut extent = extents.value(start, around, name.is_quoted);
+    let mut extent =
+        extents.value(start, quote_around(text, name), name.is_quoted);
     if extent.quote.is_some() {
         return extent;
     }
     if name.form == Form::Default
-        && memchr(b'}', &text[start..extent.range.end]).is_some()
+        && let Some(close) = memchr(b'}', &text[start..extent.range.end])
     {
-        let close = memchr(b'}', &text[start..extent.range.end]).unwrap_or(0);
         extent.range.end = start + close;
         extent.word.end = extent.word.end.min(extent.range.end);
     }
@@ -88,30 +55,69 @@ pub(super) fn extent(
         && text[..name.start].ends_with(b"ENV ")
         && is_line_start(text, name.start - 4);
     if is_docker || is_setting(text, name) {
-        let line = memchr(b'\n', &text[start..])
-            .map_or(text.len(), |line| start + line);
-        steps::add(line - start);
-        let line = start + text[start..line].trim_ascii_end().len();
-        extent.range.end = extent.range.end.max(line);
+        extent.range.end = extent.range.end.max(line_end(text, start));
     }
-    let without_punctuation = |range: std::ops::Range<usize>| {
-        let len = text[range.clone()]
-            .iter()
-            .rposition(|byte| !b",.:".contains(byte))
-            .map_or(0, |last| last + 1);
-        range.start..range.start + len
-    };
-    extent.range = without_punctuation(extent.range);
-    extent.word = without_punctuation(extent.word);
+    extent.range = without_punctuation(text, extent.range);
+    extent.word = without_punctuation(text, extent.word);
     extent
+}
+
+/// A value that is as certain as one in quotes.
+fn as_quoted(range: Range<usize>) -> Extent {
+    Extent {
+        word: range.clone(),
+        range,
+        quote: QuoteMark::before(b"\"", 1),
+    }
+}
+
+/// The content of an element, which begins here.
+fn content(text: &[u8], start: usize) -> Range<usize> {
+    const CDATA: &[u8] = b"<![CDATA[";
+    let (start, len) = if text[start..].starts_with(CDATA) {
+        let start = start + CDATA.len();
+        (start, memchr(b']', &text[start..]))
+    } else {
+        (start, text[start..].iter().position(|b| b"<\n".contains(b)))
+    };
+    let end = len.map_or(text.len(), |len| start + len);
+    steps::add(end - start);
+    start..end
+}
+
+/// The quote around an assignment: that before its name or its dashes.
+fn quote_around(text: &[u8], name: &Name<'_>) -> Option<QuoteMark> {
+    if name.is_quoted || name.form != Form::Tight {
+        return None;
+    }
+    let dashes = text[..name.start]
+        .iter()
+        .rev()
+        .take(2)
+        .take_while(|byte| **byte == b'-')
+        .count();
+    QuoteMark::before(text, name.start - dashes)
+}
+
+/// The end of the line, without spaces.
+fn line_end(text: &[u8], start: usize) -> usize {
+    let end =
+        memchr(b'\n', &text[start..]).map_or(text.len(), |len| start + len);
+    steps::add(end - start);
+    start + text[start..end].trim_ascii_end().len()
+}
+
+fn without_punctuation(text: &[u8], range: Range<usize>) -> Range<usize> {
+    let len = text[range.clone()]
+        .iter()
+        .rposition(|byte| !b",.:".contains(byte))
+        .map_or(0, |last| last + 1);
+    range.start..range.start + len
 }
 
 /// Text in backticks: a literal of JavaScript, or a word in Markdown. In a
 /// shell it would be a command.
-fn in_backticks(
-    text: &[u8],
-    name: &Name<'_>,
-) -> Option<std::ops::Range<usize>> {
+fn in_backticks(text: &[u8], name: &Name<'_>) -> Option<Range<usize>> {
     let start = name.value + 1;
     if name.form != Form::Loose || text.get(name.value) != Some(&b'`') {
         return None;

@@ -3,15 +3,15 @@
 //! The vaguer the name and the form, the more the value itself must look like a
 //! secret. Must not know where the value is.
 
+use super::colon_fields::is_between_fields;
+use super::form::Form;
+use super::form::MAX_GAP_BYTES;
+use super::form::MAX_NAME_BYTES;
+use super::form::Name;
+use super::form::is_compound;
+use super::form::is_name;
 use super::line::is_source;
 use super::line::line_start;
-use super::named::Form;
-use super::named::MAX_GAP_BYTES;
-use super::named::MAX_NAME_BYTES;
-use super::named::Name;
-use super::named::is_between_fields;
-use super::named::is_compound;
-use super::named::is_name;
 use super::place::is_setting;
 use crate::example_value;
 use crate::extent::Extent;
@@ -39,130 +39,247 @@ pub(super) fn is_secret(
     scope: Scope,
 ) -> bool {
     let value = &text[extent.range.clone()];
-    let is_quoted = extent.quote.is_some();
     let is_named = is_named_so(value);
     if is_placeholder_in_text(text, name, extent, scope)
         || (is_named && !value.iter().any(u8::is_ascii_lowercase))
     {
         return false;
     }
-    let is_environment = name.is_environment();
-    let is_word = is_speech(value);
-    let is_speech = is_word && !is_quoted;
-    let is_count = value.len() < 6
-        && value.iter().all(u8::is_ascii_digit)
-        && name.kind == SecretKind::Password
-        && name.bytes.len() < 6;
-    let is_password = name.kind == SecretKind::Password;
-    let looks_secret = || match name.kind {
-        SecretKind::Password => looks_like_password(value),
-        SecretKind::Token => looks_random(value),
-        SecretKind::Code => is_code_number(value) || looks_random(value),
-        SecretKind::Key => looks_like_key(name.bytes, value),
-        SecretKind::Doubtful => looks_machine_made(value),
-    };
-    if name.form == Form::Said {
-        return looks_machine_made(value)
-            || (is_quoted
-                && name.kind == SecretKind::Token
-                && is_compound(name.bytes)
-                && looks_random(value));
+    Assignment {
+        text,
+        name,
+        extent,
+        value,
+        is_named,
+        is_quoted: extent.quote.is_some(),
+        is_word: is_speech(value),
     }
-    if name.form == Form::Call {
-        return is_passed(name, value);
+    .is_secret()
+}
+
+/// A value that is no placeholder, with what is known of its name.
+struct Assignment<'t> {
+    text: &'t [u8],
+    name: &'t Name<'t>,
+    extent: &'t Extent,
+    value: &'t [u8],
+    /// Whether the value itself consists of secret words.
+    is_named: bool,
+    is_quoted: bool,
+    /// Whether the value is a word of a language.
+    is_word: bool,
+}
+
+impl Assignment<'_> {
+    fn is_secret(&self) -> bool {
+        let is_vague =
+            matches!(self.name.kind, SecretKind::Key | SecretKind::Doubtful);
+        match self.name.form {
+            Form::Said => self.is_said(),
+            Form::Call => is_passed(self.name, self.value),
+            _ if is_vague => self.is_key(),
+            Form::Tight => self.is_tight(),
+            Form::Loose => self.is_loose(),
+            Form::Option => self.is_option(),
+            Form::Element => self.is_element(),
+            Form::Tuple => self.is_in_tuple(),
+            Form::Default | Form::Field | Form::Spaced => self.is_field(),
+            Form::Compared => self.is_compared(),
+        }
     }
-    if matches!(name.kind, SecretKind::Key | SecretKind::Doubtful) {
-        let is_source = name.form == Form::Loose
-            && !is_quoted
-            && is_source(text, name.start);
+
+    /// `the token VALUE`
+    fn is_said(&self) -> bool {
+        looks_machine_made(self.value)
+            || (self.is_quoted
+                && self.name.kind == SecretKind::Token
+                && is_compound(self.name.bytes)
+                && looks_random(self.value))
+    }
+
+    /// The value of a name that means a key, or may mean anything.
+    fn is_key(&self) -> bool {
+        let is_source = self.name.form == Form::Loose
+            && !self.is_quoted
+            && self.is_source();
         // `STRIPE_KEY_LIVE=...`
-        let is_variable = name.kind == SecretKind::Key
-            && name.form == Form::Tight
-            && is_environment;
-        return !is_source
-            && (looks_secret()
-                || (is_variable && looks_like_short_key(name.bytes, value)));
+        let is_variable = self.name.kind == SecretKind::Key
+            && self.name.form == Form::Tight
+            && self.name.is_environment();
+        !is_source
+            && (self.looks_secret()
+                || (is_variable
+                    && looks_like_short_key(self.name.bytes, self.value)))
     }
-    match name.form {
-        Form::Tight if is_count => false,
-        Form::Tight if is_environment => true,
+
+    /// `NAME=VALUE`
+    fn is_tight(&self) -> bool {
+        if self.is_count() {
+            return false;
+        }
+        if self.name.is_environment() {
+            return true;
+        }
+        if self.is_password() {
+            return self.is_clear_password();
+        }
+        self.looks_secret()
+            || self.is_quoted_secret()
+            || (is_compound_or_bare(self.name.bytes)
+                && looks_like_password(self.value)
+                && !is_pair(self.name.bytes)
+                && !self.is_source()
+                && !self.is_named)
+    }
+
+    /// `NAME = VALUE`, `NAME: VALUE`, `NAME => VALUE`
+    fn is_loose(&self) -> bool {
+        let is_number = self.name.is_quoted && is_code_number(self.value);
         // JSON's numbers.
-        Form::Loose
-            if is_password && name.is_quoted && is_code_number(value) =>
-        {
-            true
+        if self.is_password() && is_number {
+            return true;
         }
-        Form::Loose | Form::Option | Form::Spaced if is_speech => false,
-        Form::Loose if is_count => false,
-        Form::Loose if is_environment && is_quoted => true,
-        Form::Tight | Form::Element if is_password => {
-            !is_named && (is_quoted || !is_source(text, name.start))
+        if self.is_bare_word() || self.is_count() {
+            return false;
         }
-        Form::Option if is_password => !is_named || is_quoted,
+        if self.name.is_environment() && self.is_quoted {
+            return true;
+        }
+        if self.is_password() {
+            return if self.is_quoted {
+                !self.is_named
+            } else {
+                self.is_loose_password()
+            };
+        }
+        (self.is_quoted || !self.is_source())
+            && (self.looks_secret() || self.is_quoted_secret())
+    }
+
+    /// `password: VALUE`, without quotes.
+    fn is_loose_password(&self) -> bool {
+        let Self {
+            text, name, extent, ..
+        } = self;
+        looks_like_password(self.value)
+            || is_between_fields(text, name.start, extent.range.clone())
+            || (!self.is_source()
+                && (is_setting(text, name)
+                    || is_line(text, name.start, extent.range.end)))
+    }
+
+    /// `--NAME VALUE`
+    fn is_option(&self) -> bool {
+        if self.is_bare_word() {
+            return false;
+        }
+        if self.is_password() {
+            return !self.is_named || self.is_quoted;
+        }
         // `hg phase --secret REV`
-        Form::Option if name.bytes == b"secret" => {
-            looks_random(value) && !value.iter().all(u8::is_ascii_hexdigit)
+        if self.name.bytes == b"secret" {
+            return looks_random(self.value)
+                && !self.value.iter().all(u8::is_ascii_hexdigit);
         }
-        Form::Loose if is_password && is_quoted => !is_named,
-        Form::Loose if is_password => {
-            looks_like_password(value)
-                || is_between_fields(text, name.start, extent.range.clone())
-                || (!is_source(text, name.start)
-                    && (is_setting(text, name)
-                        || is_line(text, name.start, extent.range.end)))
-        }
-        Form::Loose if !is_quoted && is_source(text, name.start) => false,
-        Form::Field | Form::Default | Form::Spaced
-            if is_environment && !is_word =>
-        {
-            true
-        }
-        Form::Field | Form::Default | Form::Spaced => {
-            !is_word
-                && !is_named
-                && ((is_password
-                    && (!value.contains(&b' ') || name.form == Form::Field))
-                    || (name.form == Form::Field && looks_like_password(value))
-                    || looks_secret())
-        }
-        Form::Tuple => {
-            is_second(text, name, extent)
-                || (!name.is_quoted
-                    && is_quoted
-                    && looks_like_password(value)
-                    && !is_named)
-                || is_set(text, name, value)
-                || looks_random(value)
-        }
-        Form::Compared => {
-            is_quoted
-                && (looks_random(value)
-                    || (is_password && looks_like_password(value)))
-        }
+        let has_colon = self.value.contains(&b':');
         // `--credentials USER:PASSWORD`
-        Form::Option if value.contains(&b':') && is_pair(name.bytes) => true,
-        Form::Said
-        | Form::Call
-        | Form::Loose
-        | Form::Tight
-        | Form::Option
-        | Form::Element => {
-            looks_secret()
-                || (name.form == Form::Option
-                    && looks_like_password(value)
-                    && !value.contains(&b':'))
-                || (name.form == Form::Tight
-                    && is_compound_or_bare(name.bytes)
-                    && looks_like_password(value)
-                    && !is_pair(name.bytes)
-                    && !is_source(text, name.start)
-                    && !is_named)
-                || (is_quoted
-                    && is_compound_or_bare(name.bytes)
-                    && (looks_like_password(value)
-                        || is_secret_key(name.bytes) && !value.contains(&b' '))
-                    && !is_named)
+        (has_colon && is_pair(self.name.bytes))
+            || self.looks_secret()
+            || self.is_quoted_secret()
+            || (!has_colon && looks_like_password(self.value))
+    }
+
+    /// `<NAME>VALUE</NAME>`
+    fn is_element(&self) -> bool {
+        if self.is_password() {
+            return self.is_clear_password();
         }
+        self.looks_secret() || self.is_quoted_secret()
+    }
+
+    /// `('NAME', 'VALUE')`
+    fn is_in_tuple(&self) -> bool {
+        is_second(self.text, self.name, self.extent)
+            || (!self.name.is_quoted
+                && self.is_quoted
+                && looks_like_password(self.value)
+                && !self.is_named)
+            || is_set(self.text, self.name, self.value)
+            || looks_random(self.value)
+    }
+
+    /// `getenv('NAME') or 'VALUE'`, `{"name": "NAME", "value": "VALUE"}`,
+    /// `setenv NAME VALUE`
+    fn is_field(&self) -> bool {
+        if self.is_word {
+            return false;
+        }
+        if self.name.is_environment() {
+            return true;
+        }
+        let is_field = self.name.form == Form::Field;
+        !self.is_named
+            && ((self.is_password()
+                && (is_field || !self.value.contains(&b' ')))
+                || (is_field && looks_like_password(self.value))
+                || self.looks_secret())
+    }
+
+    /// `NAME == 'VALUE'`
+    fn is_compared(&self) -> bool {
+        self.is_quoted
+            && (looks_random(self.value)
+                || (self.is_password() && looks_like_password(self.value)))
+    }
+
+    /// Whether a value looks as one of its kind does.
+    fn looks_secret(&self) -> bool {
+        match self.name.kind {
+            SecretKind::Password => looks_like_password(self.value),
+            SecretKind::Token => looks_random(self.value),
+            SecretKind::Code => {
+                is_code_number(self.value) || looks_random(self.value)
+            }
+            SecretKind::Key => looks_like_key(self.name.bytes, self.value),
+            SecretKind::Doubtful => looks_machine_made(self.value),
+        }
+    }
+
+    /// Whether this is in quotes, and the name is certain enough for a value
+    /// that is not random.
+    fn is_quoted_secret(&self) -> bool {
+        let name = self.name.bytes;
+        self.is_quoted
+            && is_compound_or_bare(name)
+            && (looks_like_password(self.value)
+                || is_secret_key(name) && !self.value.contains(&b' '))
+            && !self.is_named
+    }
+
+    /// Whether a password is in quotes or outside of a program's source.
+    fn is_clear_password(&self) -> bool {
+        !self.is_named && (self.is_quoted || !self.is_source())
+    }
+
+    fn is_password(&self) -> bool {
+        self.name.kind == SecretKind::Password
+    }
+
+    /// Whether this counts something: `pass: 3`.
+    fn is_count(&self) -> bool {
+        self.value.len() < 6
+            && self.value.iter().all(u8::is_ascii_digit)
+            && self.is_password()
+            && self.name.bytes.len() < 6
+    }
+
+    /// Whether this is a word without quotes, as in a sentence.
+    fn is_bare_word(&self) -> bool {
+        self.is_word && !self.is_quoted
+    }
+
+    fn is_source(&self) -> bool {
+        is_source(self.text, self.name.start)
     }
 }
 

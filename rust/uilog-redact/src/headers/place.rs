@@ -47,138 +47,197 @@ pub(super) fn value(
     scope: Scope,
     extent: Extent,
 ) -> Option<(Form, Range<usize>)> {
-    let mut at = end;
-    let rest = &text[at..];
-    let around = Quote::before(text, start)
-        .or_else(|| Quote::before(text, start.checked_sub(2)?));
-    if let Some(after) = rest.strip_prefix(b":") {
-        at += 1 + spaces(after);
-        if text.get(at) == Some(&b'"') || text.get(at) == Some(&b'\'') {
-            // HTTPie: Authorization:"Bearer x"
-            if let Some(close) = Quote::before(text, at + 1)
-                .and_then(|quote| quote.close(text, at + 1))
-            {
-                return Some((Form::Entry, at + 1..close));
-            }
-        }
-        if let Some(around) = around
-            && let Some(close) = around.close(text, at)
+    let name = HeaderName {
+        text,
+        start,
+        end,
+        scope,
+        extent,
+    };
+    if text[end..].starts_with(b":") {
+        return Some(name.after_colon());
+    }
+    name.in_field()
+        .or_else(|| name.after_equals())
+        .or_else(|| name.quoted_after_spaces())
+        .or_else(|| name.in_entry())
+}
+
+/// Where the name of a header is in a text.
+struct HeaderName<'t> {
+    text: &'t [u8],
+    start: usize,
+    end: usize,
+    scope: Scope,
+    extent: Extent,
+}
+
+impl HeaderName<'_> {
+    fn bytes(&self) -> &[u8] {
+        &self.text[self.start..self.end]
+    }
+
+    fn before(&self) -> &[u8] {
+        &self.text[..self.start]
+    }
+
+    /// The quote around the header, which may be an option's value.
+    fn quote_around(&self) -> Option<Quote> {
+        Quote::before(self.text, self.start)
+            .or_else(|| Quote::before(self.text, self.start.checked_sub(2)?))
+    }
+
+    /// `NAME: VALUE`
+    fn after_colon(&self) -> (Form, Range<usize>) {
+        let text = self.text;
+        let colon = self.end + 1;
+        let at = colon + spaces(&text[colon..]);
+        // HTTPie: Authorization:"Bearer x"
+        if matches!(text.get(at), Some(b'"' | b'\''))
+            && let Some(close) = close_of(text, at + 1)
         {
-            return Some((Form::Header, at..close));
+            return (Form::Entry, at + 1..close);
         }
-        let is_alone = text[..start].is_empty()
-            || text[..start].ends_with(b"\n")
-            || text[..start].ends_with(b"\n> ")
-            || text[..start].ends_with(b"\n< ")
-            || matches!(&text[..start], b"> " | b"< ");
-        if scope == Scope::Word
-            && matches!(&text[..start], b"" | b"-H" | b"--header=")
+        if let Some(quote) = self.quote_around()
+            && let Some(close) = quote.close(text, at)
         {
-            return Some((Form::Header, at..text.len()));
+            return (Form::Header, at..close);
         }
-        if is_alone && is_header_line(&text[start..end]) {
+        if self.scope == Scope::Word
+            && matches!(self.before(), b"" | b"-H" | b"--header=")
+        {
+            return (Form::Header, at..text.len());
+        }
+        if self.begins_line() && is_header_line(self.bytes()) {
             let rest = &text[at..];
             let len = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-            return Some((Form::Header, at..at + len));
+            return (Form::Header, at..at + len);
         }
-        return Some((
-            Form::Inline,
-            at..inline_end(text, at, extent.may_extend),
-        ));
+        (Form::Inline, at..self.inline_end(at))
     }
-    // Other names are [`crate::assignment`]'s business.
-    let is_header = extent.is_authorization
-        || is_header_line(&text[start..end])
-            && text[start..end].contains(&b'-');
-    if is_header && let Some(at) = value_of_field(text, start, end) {
-        return Some((Form::Entry, field(text, at)));
+
+    /// Whether nothing precedes the header on its line, or only the marks with
+    /// which curl shows what it sends and receives.
+    fn begins_line(&self) -> bool {
+        let before = self.before();
+        before.is_empty()
+            || before.ends_with(b"\n")
+            || before.ends_with(b"\n> ")
+            || before.ends_with(b"\n< ")
+            || matches!(before, b"> " | b"< ")
     }
-    if is_header && text[..start].ends_with(b"<") && rest.starts_with(b">") {
-        return Some((Form::Entry, field(text, end + 1)));
-    }
-    if let Some(at) = directive(text, start, end) {
-        return Some((Form::Entry, field(text, at)));
-    }
-    if let Some(after) = rest.strip_prefix(b"=")
-        && (extent.is_authorization
-            || text[start..end].to_ascii_lowercase().starts_with(b"x-"))
-    {
-        at += 1;
-        let quoted = at + usize::from(after.starts_with(b"\\")) + 1;
-        if let Some(close) = text
-            .get(..quoted)
-            .and_then(|_| Quote::before(text, quoted))
-            .and_then(|quote| quote.close(text, quoted))
+
+    /// `{"name": "NAME", "value": "VALUE"}`, `<NAME>VALUE`, `add_header NAME
+    /// VALUE`
+    fn in_field(&self) -> Option<(Form, Range<usize>)> {
+        let Self {
+            text, start, end, ..
+        } = *self;
+        // Other names are [`crate::assignment`]'s business.
+        let is_header = self.extent.is_authorization
+            || is_header_line(self.bytes()) && self.bytes().contains(&b'-');
+        let is_element =
+            self.before().ends_with(b"<") && text[end..].starts_with(b">");
+        let at = if is_header && let Some(at) = value_of_field(text, start, end)
         {
+            at
+        } else if is_header && is_element {
+            end + 1
+        } else {
+            directive(text, start, end)?
+        };
+        Some((Form::Entry, field(text, at)))
+    }
+
+    /// `NAME=VALUE`
+    fn after_equals(&self) -> Option<(Form, Range<usize>)> {
+        let text = self.text;
+        let after = text[self.end..].strip_prefix(b"=")?;
+        let is_header = self.extent.is_authorization
+            || self.bytes().to_ascii_lowercase().starts_with(b"x-");
+        if !is_header {
+            return None;
+        }
+        let at = self.end + 1;
+        let quoted = at + usize::from(after.starts_with(b"\\")) + 1;
+        if let Some(close) = close_of(text, quoted) {
             return Some((Form::Entry, quoted..close));
         }
-        let line = if scope == Scope::Word {
+        let end = if self.scope == Scope::Word {
             text.len()
-        } else if let Some(around) = around {
-            around
-                .close(text, at)
-                .unwrap_or_else(|| inline_end(text, at, extent.may_extend))
         } else {
-            inline_end(text, at, extent.may_extend)
+            self.quote_around()
+                .and_then(|quote| quote.close(text, at))
+                .unwrap_or_else(|| self.inline_end(at))
         };
-        return Some((Form::Inline, at..line));
+        Some((Form::Inline, at..end))
     }
-    // PowerShell, Perl: @{Authorization = 'VALUE'}, (Authorization => 'VALUE')
-    if extent.is_authorization {
-        let equals = end + spaces(rest);
+
+    /// PowerShell, Perl: `@{NAME = 'VALUE'}`, `(NAME => 'VALUE')`; nginx:
+    /// `proxy_set_header NAME "VALUE";`
+    fn quoted_after_spaces(&self) -> Option<(Form, Range<usize>)> {
+        let text = self.text;
+        if !self.extent.is_authorization {
+            return None;
+        }
+        let equals = self.end + spaces(&text[self.end..]);
         let after = match &text[equals..] {
             [b'=', b'>', ..] => equals + 2,
             [b'=', ..] => equals + 1,
             _ => equals,
         };
-        let quoted = after + spaces(&text[after..]) + 1;
-        // nginx: proxy_set_header Authorization "VALUE";
-        if (after > equals || equals > end)
-            && let Some(close) = Quote::before(text, quoted)
-                .and_then(|quote| quote.close(text, quoted))
-        {
-            return Some((Form::Entry, quoted..close));
+        if after == self.end {
+            return None;
         }
+        let quoted = after + spaces(&text[after..]) + 1;
+        let close = close_of(text, quoted)?;
+        Some((Form::Entry, quoted..close))
     }
-    // 'NAME': 'VALUE', ('NAME', 'VALUE'), x['NAME'] = 'VALUE'
-    if rest.first() == Some(&b'\\') {
-        at += 1;
+
+    /// `'NAME': 'VALUE'`, `('NAME', 'VALUE')`, `x['NAME'] = 'VALUE'`
+    fn in_entry(&self) -> Option<(Form, Range<usize>)> {
+        let text = self.text;
+        let mut at = after_quote(text, self.end)?;
+        if matches!(text.get(at), Some(b']' | b')')) {
+            at += 1;
+        }
+        let between = spaces(&text[at..]);
+        at += between;
+        at += match &text[at..] {
+            [b'=', b'=', b'=', ..] => 3,
+            [b'=', b'>' | b'=', ..] => 2,
+            [b':' | b',' | b'=', ..] => 1,
+            // Clojure, Nix: {"NAME" "VALUE"}
+            [b'"', ..] if between > 0 => 0,
+            _ => return None,
+        };
+        at += spaces(&text[at..]);
+        // Go: {"NAME":["VALUE"]}, {"NAME": []string{"VALUE"}}
+        at += [&b"[]string{"[..], b"[", b"{"]
+            .into_iter()
+            .find(|list| text[at..].starts_with(list))
+            .map_or(0, <[u8]>::len);
+        if matches!(text.get(at), Some(b'b' | b'u' | b'f')) {
+            at += 1;
+        }
+        let start = after_quote(text, at)?;
+        Some((Form::Entry, start..close_of(text, start)?))
     }
-    if !matches!(text.get(at), Some(b'\'' | b'"' | b'`')) {
-        return None;
+
+    fn inline_end(&self, at: usize) -> usize {
+        inline_end(self.text, at, self.extent.may_extend)
     }
-    at += 1;
-    if matches!(text.get(at), Some(b']' | b')')) {
-        at += 1;
-    }
-    let between = spaces(&text[at..]);
-    at += between;
-    at += match &text[at..] {
-        [b'=', b'=', b'=', ..] => 3,
-        [b'=', b'>' | b'=', ..] => 2,
-        [b':' | b',' | b'=', ..] => 1,
-        // Clojure, Nix: {"NAME" "VALUE"}
-        [b'"', ..] if between > 0 => 0,
-        _ => return None,
-    };
-    at += spaces(&text[at..]);
-    // Go: {"NAME":["VALUE"]}, {"NAME": []string{"VALUE"}}
-    at += [&b"[]string{"[..], b"[", b"{"]
-        .into_iter()
-        .find(|list| text[at..].starts_with(list))
-        .map_or(0, <[u8]>::len);
-    if matches!(text.get(at), Some(b'b' | b'u' | b'f')) {
-        at += 1;
-    }
-    if text.get(at) == Some(&b'\\') {
-        at += 1;
-    }
-    if !matches!(text.get(at), Some(b'\'' | b'"' | b'`')) {
-        return None;
-    }
-    at += 1;
-    let close = Quote::before(text, at)?.close(text, at)?;
-    Some((Form::Entry, at..close))
+}
+
+/// Where a text begins whose quote, perhaps escaped, is here.
+fn after_quote(text: &[u8], at: usize) -> Option<usize> {
+    let at = at + usize::from(text.get(at) == Some(&b'\\'));
+    matches!(text.get(at), Some(b'\'' | b'"' | b'`')).then_some(at + 1)
+}
+
+/// Where a text ends that begins here, after its quote.
+fn close_of(text: &[u8], start: usize) -> Option<usize> {
+    Quote::before(text, start)?.close(text, start)
 }
 
 /// The range of the value that begins here: in its quotes, or up to a tag or
@@ -191,8 +250,7 @@ fn field(text: &[u8], at: usize) -> Range<usize> {
             .take_while(|byte| b"\\\"'".contains(byte))
             .count();
     if start > at
-        && let Some(close) = Quote::before(text, start)
-            .and_then(|quote| quote.close(text, start))
+        && let Some(close) = close_of(text, start)
     {
         return start..close;
     }

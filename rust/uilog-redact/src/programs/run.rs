@@ -67,48 +67,82 @@ impl Run<'_> {
         at: usize,
         found: &mut Vec<Finding>,
     ) -> Option<usize> {
-        let arg = &call.args[at];
-        let bytes = &arg.bytes[..];
+        let bytes = &call.args[at].bytes[..];
         if bytes.starts_with(b"/")
             && let Some(used) = self.slash(call, at, found)
         {
             return Some(used);
         }
         if bytes.len() < 2 || bytes[0] != b'-' {
-            for (place, value) in self.places() {
-                match place {
-                    ArgumentPosition::Keyword(word)
-                        if word.as_bytes() == bytes =>
-                    {
-                        return Some(self.next(call, at, *value, found));
-                    }
-                    ArgumentPosition::Assigned(name) => {
-                        if let Some(rest) = bytes.strip_prefix(name.as_bytes())
-                            && rest.starts_with(b"=")
-                        {
-                            let start = name.len() + 1;
-                            call.value(
-                                arg,
-                                start,
-                                *value,
-                                Rule::OPTION_VALUE,
-                                found,
-                            );
-                            return Some(1);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            self.positional.push(at);
-            if self.has_ended(call) {
-                self.programs.clear();
-            }
-            return Some(1);
+            return Some(
+                self.keyword(call, at, found)
+                    .unwrap_or_else(|| self.note_positional(call, at)),
+            );
         }
         if self.programs.is_empty() {
             return None;
         }
+        if let Some(used) = self.long_option(call, at, found) {
+            return Some(used);
+        }
+        // `-pw X` is no `-p w`.
+        let is_glued = self
+            .places()
+            .any(|(place, _)| matches!(place, ArgumentPosition::Glued("-p")));
+        if bytes[1] == b'-' || !is_glued && is_secret_option(&bytes[1..]) {
+            return None;
+        }
+        self.cluster(call, at, found)
+    }
+
+    /// `PASSWORD X`, `PASSWORD=X`
+    fn keyword(
+        &self,
+        call: &Call<'_>,
+        at: usize,
+        found: &mut Vec<Finding>,
+    ) -> Option<usize> {
+        let arg = &call.args[at];
+        let bytes = &arg.bytes[..];
+        for (place, value) in self.places() {
+            match place {
+                ArgumentPosition::Keyword(word) if word.as_bytes() == bytes => {
+                    return Some(self.next(call, at, *value, found));
+                }
+                ArgumentPosition::Assigned(name) => {
+                    if let Some(rest) = bytes.strip_prefix(name.as_bytes())
+                        && rest.starts_with(b"=")
+                    {
+                        let start = name.len() + 1;
+                        let rule = Rule::OPTION_VALUE;
+                        call.value(arg, start, *value, rule, found);
+                        return Some(1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Notes an argument that is no option.
+    fn note_positional(&mut self, call: &Call<'_>, at: usize) -> usize {
+        self.positional.push(at);
+        if self.has_ended(call) {
+            self.programs.clear();
+        }
+        1
+    }
+
+    /// `--password X`, `--password=X`, `-password X`
+    fn long_option(
+        &self,
+        call: &Call<'_>,
+        at: usize,
+        found: &mut Vec<Finding>,
+    ) -> Option<usize> {
+        let arg = &call.args[at];
+        let bytes = &arg.bytes[..];
         let equals = bytes.iter().position(|byte| *byte == b'=');
         let name = &bytes[..equals.unwrap_or(bytes.len())];
         for (place, value) in self.places() {
@@ -117,7 +151,10 @@ impl Run<'_> {
             else {
                 continue;
             };
-            if option.len() > 2 && matches!(place, ArgumentPosition::Glued(_)) {
+            if option.len() <= 2 {
+                continue;
+            }
+            if matches!(place, ArgumentPosition::Glued(_)) {
                 if option.as_bytes() == name && equals.is_none() {
                     return Some(1);
                 }
@@ -125,8 +162,7 @@ impl Run<'_> {
                     continue;
                 }
             }
-            if option.len() > 2 && option.as_bytes().eq_ignore_ascii_case(name)
-            {
+            if option.as_bytes().eq_ignore_ascii_case(name) {
                 return Some(match equals {
                     Some(equals) => {
                         let rule = rule_of(name);
@@ -137,14 +173,7 @@ impl Run<'_> {
                 });
             }
         }
-        // `-pw X` is no `-p w`.
-        let is_glued = self
-            .places()
-            .any(|(place, _)| matches!(place, ArgumentPosition::Glued("-p")));
-        if bytes[1] == b'-' || !is_glued && is_secret_option(&bytes[1..]) {
-            return None;
-        }
-        self.cluster(call, at, found)
+        None
     }
 
     /// Whether what follows is another program's.

@@ -203,31 +203,63 @@ impl<'c> Call<'c> {
         start: usize,
         found: &mut Vec<Finding>,
     ) -> usize {
-        let bytes = &self.args[at].bytes;
-        let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
-        let dashes = match dashes {
-            0 if bytes.starts_with(b"//") => 2,
-            0 if bytes.starts_with(b"/") => 1,
-            dashes => dashes,
+        let Some(option) = AnyOption::read(&self.args[at].bytes) else {
+            return 0;
         };
-        if !(1..=2).contains(&dashes) {
+        let Some(value) = self.kind_of_value(&option, at, start) else {
+            return 0;
+        };
+        let rule = if is_secret_name(option.name) {
+            Rule::SECRET
+        } else {
+            Rule::OPTION_VALUE
+        };
+        if let Some(equals) = option.equals {
+            let arg = &self.args[at];
+            self.value(arg, equals + 1, value, rule, found);
             return 0;
         }
-        let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b':'));
-        let name = &bytes[dashes..equals.unwrap_or(bytes.len())];
-        let is_secret = is_secret_option(name)
-            || (dashes == 1 && name.len() > 4 && is_secret_name(name));
-        let is_secret = is_secret && !name.ends_with(b"-fd");
-        let is_account = is_account(name);
-        let is_windows = bytes[0] == b'/';
+        let Some(next) = self.args.get(at + 1) else {
+            return 0;
+        };
+        // `add_argument('--password', help='...')`
+        if self.args[at].is_literal && !next.is_literal && !next.is_bare {
+            return 0;
+        }
+        // `-pass 1` is no password, nor is `-p 8080`.
+        if next.bytes.starts_with(b"-")
+            || (option.dashes == 1
+                && next.bytes.iter().all(u8::is_ascii_digit)
+                && next.bytes.len() < 4)
+        {
+            return 0;
+        }
+        self.value(next, 0, value, rule, found);
+        1
+    }
+
+    /// What the value of an option is, if it may be secret.
+    fn kind_of_value(
+        &self,
+        option: &AnyOption<'_>,
+        at: usize,
+        start: usize,
+    ) -> Option<Value> {
+        let AnyOption {
+            name,
+            dashes,
+            equals,
+            is_windows,
+        } = *option;
         let is_data = is_windows && equals.is_none() && self.is_data(name);
         if is_windows
             && !is_data
             && (equals.is_none() || !name.iter().all(u8::is_ascii_alphabetic))
         {
-            return 0;
+            return None;
         }
-        let value = if is_secret {
+        let is_account = is_account(name);
+        Some(if option.is_secret() {
             Value::Whole
         } else if dashes == 1
             && matches!(name, b"p" | b"P" | b"w")
@@ -251,34 +283,45 @@ impl<'c> Call<'c> {
         } else if is_account {
             Value::After(b':')
         } else {
-            return 0;
+            return None;
+        })
+    }
+}
+
+/// An option of a program that is not known: `--NAME`, `-NAME=X`, `/NAME:X`.
+struct AnyOption<'a> {
+    name: &'a [u8],
+    dashes: usize,
+    /// Where the sign before its value is.
+    equals: Option<usize>,
+    /// Whether it begins as those of Windows do.
+    is_windows: bool,
+}
+
+impl<'a> AnyOption<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
+        let dashes = match dashes {
+            0 if bytes.starts_with(b"//") => 2,
+            0 if bytes.starts_with(b"/") => 1,
+            dashes => dashes,
         };
-        let rule = if is_secret_name(name) {
-            Rule::SECRET
-        } else {
-            Rule::OPTION_VALUE
-        };
-        if let Some(equals) = equals {
-            let arg = &self.args[at];
-            self.value(arg, equals + 1, value, rule, found);
-            return 0;
+        if !(1..=2).contains(&dashes) {
+            return None;
         }
-        let Some(next) = self.args.get(at + 1) else {
-            return 0;
-        };
-        // `add_argument('--password', help='...')`
-        if self.args[at].is_literal && !next.is_literal && !next.is_bare {
-            return 0;
-        }
-        // `-pass 1` is no password, nor is `-p 8080`.
-        if next.bytes.starts_with(b"-")
-            || (dashes == 1
-                && next.bytes.iter().all(u8::is_ascii_digit)
-                && next.bytes.len() < 4)
-        {
-            return 0;
-        }
-        self.value(next, 0, value, rule, found);
-        1
+        let equals = bytes.iter().position(|byte| matches!(byte, b'=' | b':'));
+        Some(Self {
+            name: &bytes[dashes..equals.unwrap_or(bytes.len())],
+            dashes,
+            equals,
+            is_windows: bytes[0] == b'/',
+        })
+    }
+
+    fn is_secret(&self) -> bool {
+        let is_name = self.dashes == 1
+            && self.name.len() > 4
+            && is_secret_name(self.name);
+        (is_secret_option(self.name) || is_name) && !self.name.ends_with(b"-fd")
     }
 }

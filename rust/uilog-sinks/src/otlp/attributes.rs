@@ -13,13 +13,14 @@ use crate::otlp::protobuf::put_set_number;
 use crate::otlp::protobuf::sized_bytes;
 use crate::otlp::protobuf::varint_bytes;
 use crate::otlp::stored::LOSS_EVENT;
+use crate::otlp::stored::Process;
 use crate::otlp::stored::Stored;
 use crate::otlp::stored::Value;
 use crate::record::Rollup;
 use crate::repository as origin;
 
 /// Options that have their own attribute.
-const TOLD_ELSEWHERE: &[(&str, &[&str])] = &[
+const IN_OTHER_ATTRIBUTES: &[(&str, &[&str])] = &[
     (
         "commandfinish",
         &["return_code", "duration", "canonical_command", "signal"],
@@ -100,12 +101,26 @@ fn put_rollup(rollup: &Rollup, all: &mut Attributes<'_>) {
 
 /// The attributes that every span and log record has.
 pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
-    let process = &record.process;
+    put_event(record, all);
+    put_process(&record.process, all);
+    put_repository(record, all);
+    put_measurements(record, all);
+    if let Some(rollup) = &record.rollup {
+        put_rollup(rollup, all);
+    }
+    put_delivery(record, all);
+    put_options(record, all);
+}
+
+fn put_event(record: &Stored<'_>, all: &mut Attributes<'_>) {
     all.text("hg.id", &record.id);
     all.text("hg.event", &record.event);
     all.text("hg.session.id", &record.session);
     all.maybe("hg.session.parent_id", record.parent_session.as_deref());
     all.number("hg.seq", record.seq);
+}
+
+fn put_process(process: &Process<'_>, all: &mut Attributes<'_>) {
     all.number("process.pid", process.pid.into());
     let program = match process.executable.rsplit('/').next() {
         Some(name) if !name.is_empty() => name,
@@ -121,19 +136,7 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
     if let Some(line) = &process.command_line {
         // Another program's line begins with its name.
         let name = process.program.is_none().then_some(program);
-        let words = uilog_redact::arguments(line.as_bytes());
-        all.value("process.command_args", |out| {
-            put_message(any_value::ARRAY, out, |out| {
-                let mut put = |text: &str| {
-                    put_message(any_value::VALUES, out, |out| {
-                        put_set_bytes(any_value::TEXT, text.as_bytes(), out);
-                    });
-                };
-                name.into_iter().for_each(&mut put);
-                let words = words.iter().map(|it| String::from_utf8_lossy(it));
-                words.for_each(|it| put(&it));
-            });
-        });
+        put_command_args(name, line, all);
     }
     if process.program.is_none() {
         all.maybe("hg.command", process.command.as_deref());
@@ -144,17 +147,41 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
     if let Some(signal) = process.signal {
         all.int("hg.exit.signal", signal);
     }
-    if let Some(repository) = &record.repository {
-        all.text("hg.repository.root", &repository.root);
-        if let Some(url) = &repository.url {
-            all.text("vcs.repository.url.full", url);
-            all.maybe("vcs.repository.name", origin::name(url));
-        }
-        let head = repository.head_name.as_deref();
-        all.maybe("vcs.ref.head.name", head);
-        let revision = repository.head_revision.as_deref();
-        all.maybe("vcs.ref.head.revision", revision);
+}
+
+fn put_command_args(name: Option<&str>, line: &str, all: &mut Attributes<'_>) {
+    let words = uilog_redact::arguments(line.as_bytes());
+    all.value("process.command_args", |out| {
+        put_message(any_value::ARRAY, out, |out| {
+            let mut put = |text: &str| {
+                put_message(any_value::VALUES, out, |out| {
+                    put_set_bytes(any_value::TEXT, text.as_bytes(), out);
+                });
+            };
+            name.into_iter().for_each(&mut put);
+            let words = words.iter().map(|it| String::from_utf8_lossy(it));
+            words.for_each(|it| put(&it));
+        });
+    });
+}
+
+fn put_repository(record: &Stored<'_>, all: &mut Attributes<'_>) {
+    let Some(repository) = &record.repository else {
+        return;
+    };
+    all.text("hg.repository.root", &repository.root);
+    if let Some(url) = &repository.url {
+        all.text("vcs.repository.url.full", url);
+        all.maybe("vcs.repository.name", origin::name(url));
     }
+    let head = repository.head_name.as_deref();
+    all.maybe("vcs.ref.head.name", head);
+    let revision = repository.head_revision.as_deref();
+    all.maybe("vcs.ref.head.revision", revision);
+}
+
+/// What the event has used, run and counted.
+fn put_measurements(record: &Stored<'_>, all: &mut Attributes<'_>) {
     if let Some(usage) = record.usage {
         all.number("hg.memory.peak_bytes", usage.peak_memory_bytes);
         all.float("hg.cpu.user_seconds", usage.user_cpu_seconds);
@@ -164,24 +191,26 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
         all.text("hg.hook.name", &hook.name);
         all.text("hg.hook.command", &hook.command);
     }
-    if let Some(counts) = record.counts {
-        let counts = [
-            ("hg.incoming.changes", counts.incoming_changes),
-            ("hg.discovery.common_heads", counts.common_heads),
-            ("hg.discovery.unknown_heads", counts.unknown_heads),
-            ("hg.discovery.roundtrips", counts.roundtrips),
-            ("hg.cache.hits", counts.cache_hits),
-            ("hg.cache.lookups", counts.cache_lookups),
-        ];
-        for (key, count) in counts {
-            if let Some(count) = count {
-                all.number(key, count);
-            }
+    let Some(counts) = record.counts else {
+        return;
+    };
+    let counts = [
+        ("hg.incoming.changes", counts.incoming_changes),
+        ("hg.discovery.common_heads", counts.common_heads),
+        ("hg.discovery.unknown_heads", counts.unknown_heads),
+        ("hg.discovery.roundtrips", counts.roundtrips),
+        ("hg.cache.hits", counts.cache_hits),
+        ("hg.cache.lookups", counts.cache_lookups),
+    ];
+    for (key, count) in counts {
+        if let Some(count) = count {
+            all.number(key, count);
         }
     }
-    if let Some(rollup) = &record.rollup {
-        put_rollup(rollup, all);
-    }
+}
+
+/// What is missing from the record or before it, and its sink.
+fn put_delivery(record: &Stored<'_>, all: &mut Attributes<'_>) {
     if record.truncated.0 > 0 {
         all.number("hg.truncated", record.truncated.0);
     }
@@ -199,10 +228,17 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
     if let Some(rate) = record.sample_rate {
         all.float("hg.sample_rate", rate);
     }
-    let told = TOLD_ELSEWHERE.iter().find(|it| *record.event == *it.0);
-    let told = told.map_or(&[][..], |it| it.1);
+}
+
+/// The event's options: under the names of the semantic conventions, if these
+/// have one, or under our own.
+fn put_options(record: &Stored<'_>, all: &mut Attributes<'_>) {
+    let elsewhere = IN_OTHER_ATTRIBUTES
+        .iter()
+        .find(|(event, _)| *record.event == **event)
+        .map_or(&[][..], |(_, options)| options);
     for (option, key) in EXCEPTION {
-        if told.contains(&option) {
+        if elsewhere.contains(&option) {
             all.maybe(key, record.options.text(option));
         }
     }
@@ -212,7 +248,7 @@ pub(crate) fn common(record: &Stored<'_>, all: &mut Attributes<'_>) {
         "hg.option."
     };
     for (key, value) in record.options.iter() {
-        if told.contains(&key) {
+        if elsewhere.contains(&key) {
             continue;
         }
         let key = [prefix, key];

@@ -3,16 +3,20 @@
 //! Must not know what becomes of them.
 
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use super::Batch;
 use super::Part;
 use super::PendingBatch;
 use super::Sender;
 use crate::channel::CHANNELS;
+use crate::channel::SegmentProgress;
 use crate::error::Error;
 use crate::evict;
 use crate::files::Files;
+use crate::frame::Frame;
 use crate::frame::FrameKind;
+use crate::head::Head;
 use crate::name::Class;
 use crate::name::Name;
 use crate::records;
@@ -22,6 +26,7 @@ use crate::segment::Damage;
 use crate::segment::Reader;
 use crate::segment::Step;
 use crate::spool::Segment;
+use crate::spool::Spool;
 
 impl<F: Files> Sender<F> {
     /// The next records of the first channel; see [`Sender::next_batch_of`].
@@ -159,105 +164,167 @@ impl<F: Files> Sender<F> {
     fn take_from(
         &mut self,
         name: Name,
-        (max_records, max_bytes): (usize, usize),
+        limits: (usize, usize),
         batch: &mut Batch,
     ) -> Result<bool, Error> {
-        let spool = &self.spool;
         let channel = batch.channel;
         let places = self.sent.places.get(&name).copied().unwrap_or_default();
         let start = places.of(channel);
-        let kept = self.readers[channel].take();
-        let kept = kept.filter(|it| it.name() == name && it.place() == start);
-        let reader = match kept {
-            Some(reader) => Some(reader),
-            None => Reader::open(spool, name, start)?,
-        };
-        let Some(mut reader) = reader else {
+        let Some(mut reader) = self.reader(channel, name, start)? else {
             return Ok(false);
         };
-        let head = reader.head(spool)?;
+        let spool = &self.spool;
+        let mut reading = Reading {
+            name,
+            head: reader.head(spool)?,
+            limits,
+            batch,
+            parts: &mut self.unsettled[channel].parts,
+            done: start,
+            damage: Damage::default(),
+        };
+        let end = reading.read(spool, &mut reader);
+        let place = reader.place();
+        if let End::Failed(error) = end {
+            // Records that were read before that are valid.
+            if place == start {
+                return Err(error);
+            }
+            reading.note_rest(place, false);
+            return Ok(false);
+        }
+        reading.note_rest(place, matches!(end, End::Finished));
+        let is_full = matches!(end, End::Full);
+        if is_full {
+            self.readers[channel] = Some(reader);
+        }
+        Ok(is_full)
+    }
+
+    /// A reader of this segment at this place: the one of the batch before, if
+    /// it is there.
+    fn reader(
+        &mut self,
+        channel: usize,
+        name: Name,
+        start: SegmentProgress,
+    ) -> Result<Option<Reader<F>>, Error> {
+        let last = self.readers[channel].take();
+        match last.filter(|it| it.name() == name && it.place() == start) {
+            Some(reader) => Ok(Some(reader)),
+            None => Reader::open(&self.spool, name, start),
+        }
+    }
+}
+
+/// Why the reading of a segment has ended.
+enum End {
+    /// The batch is full.
+    Full,
+    /// There are no further records yet, or none that may be sent.
+    Paused,
+    /// Its writer has ended or left it, and no record remains in it.
+    Finished,
+    Failed(Error),
+}
+
+/// The reading of one segment into a batch.
+struct Reading<'b> {
+    name: Name,
+    head: Option<Head>,
+    limits: (usize, usize),
+    batch: &'b mut Batch,
+    parts: &'b mut VecDeque<Part>,
+    /// The end of the last record in the batch.
+    done: SegmentProgress,
+    /// Damage since then.
+    damage: Damage,
+}
+
+impl Reading<'_> {
+    fn read<F: Files>(
+        &mut self,
+        spool: &Spool<F>,
+        reader: &mut Reader<F>,
+    ) -> End {
+        let channel = self.batch.channel;
         let mut lock = None;
-        let mut is_full = false;
-        let mut damage = Damage::default();
-        let mut is_finished = false;
-        let mut failure = None;
-        let mut done = start;
-        let parts = &mut self.unsettled[channel].parts;
         loop {
             let before = reader.place();
             match reader.step(spool, lock.is_some()) {
                 // Later records wait as well, since records keep their order.
                 Ok(Step::Frame(frame)) if spool.holds_back(&frame) => {
                     reader.set_place(before);
-                    break;
+                    return End::Paused;
                 }
                 Ok(Step::Frame(frame))
                     if frame.kind == FrameKind::Record
                         && spool.channels().of(frame.payload) == channel =>
                 {
-                    let bytes = batch.bytes + frame.payload.len();
-                    let has_room = batch.records.len() < max_records
-                        && bytes <= max_bytes
-                        || batch.is_empty();
-                    if !has_room {
+                    if !self.has_room(&frame) {
                         reader.set_place(before);
-                        is_full = true;
-                        break;
+                        return End::Full;
                     }
                     if let Some(id) = RecordId::new(frame.id) {
-                        batch.bytes = bytes;
-                        batch.records.push(Record {
-                            id,
-                            time: records::time_of(name, head, frame.age_ms),
-                            payload: frame.payload.to_vec(),
-                        });
-                        done = reader.place();
-                        parts.push_back(Part {
-                            name,
-                            place: done,
-                            damage: std::mem::take(&mut damage),
-                            is_record: true,
-                            is_finished: false,
-                        });
+                        let record = self.record(id, &frame);
+                        self.take(record, reader.place());
                     }
                 }
                 Ok(Step::Frame(_)) => {}
                 // It is counted once, by the first channel.
-                Ok(Step::Damaged(more)) if channel == 0 => damage += more,
+                Ok(Step::Damaged(more)) if channel == 0 => self.damage += more,
                 Ok(Step::Damaged(_)) => {}
-                Ok(Step::End) if lock.is_some() => {
-                    is_finished = true;
-                    break;
-                }
+                Ok(Step::End) if lock.is_some() => return End::Finished,
                 // It has no writer, and while it is locked no other one will
                 // continue it.
                 Ok(Step::End) => match reader.lock(spool) {
                     Ok(Some(guard)) => lock = Some(guard),
-                    _ => break,
+                    _ => return End::Paused,
                 },
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+                Err(error) => return End::Failed(error),
             }
         }
-        let place = reader.place();
-        // Records that were read before that are valid.
-        if let Some(error) = failure.filter(|_| place == start) {
-            return Err(error);
+    }
+
+    fn has_room(&self, frame: &Frame<'_>) -> bool {
+        let (max_records, max_bytes) = self.limits;
+        let bytes = self.batch.bytes + frame.payload.len();
+        self.batch.is_empty()
+            || self.batch.records.len() < max_records && bytes <= max_bytes
+    }
+
+    fn record(&self, id: RecordId, frame: &Frame<'_>) -> Record {
+        Record {
+            id,
+            time: records::time_of(self.name, self.head, frame.age_ms),
+            payload: frame.payload.to_vec(),
         }
-        if place != done || is_finished {
-            parts.push_back(Part {
-                name,
+    }
+
+    /// Adds a record that ends at this place.
+    fn take(&mut self, record: Record, place: SegmentProgress) {
+        self.batch.bytes += record.payload.len();
+        self.batch.records.push(record);
+        self.done = place;
+        self.parts.push_back(Part {
+            name: self.name,
+            place,
+            damage: std::mem::take(&mut self.damage),
+            is_record: true,
+            is_finished: false,
+        });
+    }
+
+    /// Notes what comes after the last record, up to this place.
+    fn note_rest(self, place: SegmentProgress, is_finished: bool) {
+        if place != self.done || is_finished {
+            self.parts.push_back(Part {
+                name: self.name,
                 place,
-                damage,
+                damage: self.damage,
                 is_record: false,
                 is_finished,
             });
         }
-        if is_full {
-            self.readers[channel] = Some(reader);
-        }
-        Ok(is_full)
     }
 }

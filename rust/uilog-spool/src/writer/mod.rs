@@ -62,6 +62,18 @@ struct Current<F: Files> {
     is_name_dirty: bool,
 }
 
+/// A frame whose sequence and age are not known yet.
+fn frame<'r>(kind: FrameKind, record: (&'r RecordId, &'r [u8])) -> Frame<'r> {
+    let (id, payload) = record;
+    Frame {
+        kind,
+        sequence: 0,
+        age_ms: 0,
+        id: id.as_bytes(),
+        payload,
+    }
+}
+
 /// Appends records.
 #[derive(Debug)]
 pub struct Writer<F: Files = System> {
@@ -203,62 +215,17 @@ impl<F: Files> Writer<F> {
         kind: FrameKind,
         records: &[(&RecordId, &[u8])],
     ) -> Result<(usize, Ack), Error> {
-        let segment_bytes = self.spool.limits().segment_bytes();
-        let frame = |at: usize| {
-            let (id, payload) = records[at];
-            Frame {
-                kind,
-                sequence: 0,
-                age_ms: 0,
-                id: id.as_bytes(),
-                payload,
-            }
-        };
+        let first = frame(kind, records[0]).bytes() as u64;
         for attempt in 1..=MAX_ATTEMPTS {
             let now = self.spool.files().now();
-            let mut current =
-                self.take_current(frame(0).bytes() as u64, &now)?;
-            let age_ms = current.head.age_ms(&now);
-            let age_ms = u32::try_from(age_ms).unwrap_or(u32::MAX);
-            let salt = self.salt(&current);
-            self.buffer.clear();
-            let mut count = 0;
-            for (at, sequence) in (0..records.len()).zip(current.sequence..) {
-                let frame = Frame {
-                    sequence,
-                    age_ms,
-                    ..frame(at)
-                };
-                let bytes = self.buffer.len() + frame.bytes();
-                let is_full = current.length + bytes as u64 > segment_bytes
-                    || bytes > KEPT_BUFFER_BYTES;
-                if at > 0 && is_full {
-                    break;
-                }
-                frame.encode(salt, &mut self.buffer);
-                count += 1;
-            }
-            let files = self.spool.files();
-            let written = append_all(files, &current.file, &self.buffer);
-            let bytes = self.buffer.len() as u64;
-            self.buffer.shrink_to(KEPT_BUFFER_BYTES);
-            if let Err(error) = written {
-                let path = current.path.clone();
-                // The incomplete record must not stay. If it does, the segment
-                // is not continued, and readers find it damaged.
-                let length = current.length;
-                if retry(|| files.truncate(&current.file, length)).is_ok() {
-                    self.current = Some(current);
-                } else {
-                    self.leave(current);
-                }
-                return Err(Error::new(Operation::Append, path, error));
-            }
-            current.length += bytes;
+            let current = self.take_current(first, &now)?;
+            let count = self.fill_buffer(kind, records, &current, &now);
+            let mut current = self.write_buffer(current)?;
             current.sequence += count as u32;
             current.is_dirty = true;
             // The file was removed, with the record. If it is removed after
             // this check, the record was there.
+            let files = self.spool.files();
             let status = retry(|| files.status(&current.file));
             if status.is_ok_and(|status| !status.is_linked) {
                 continue;
@@ -287,6 +254,64 @@ impl<F: Files> Writer<F> {
         }
         let cause = Cause::Unstable;
         Err(Error::new(Operation::Append, self.spool.dir(), cause))
+    }
+
+    /// Encodes the first of these frames and those after it for which the
+    /// segment has room; returns the number.
+    fn fill_buffer(
+        &mut self,
+        kind: FrameKind,
+        records: &[(&RecordId, &[u8])],
+        current: &Current<F>,
+        now: &Now,
+    ) -> usize {
+        let segment_bytes = self.spool.limits().segment_bytes();
+        let age_ms = u32::try_from(current.head.age_ms(now));
+        let age_ms = age_ms.unwrap_or(u32::MAX);
+        let salt = self.salt(current);
+        self.buffer.clear();
+        let mut count = 0;
+        for (record, sequence) in records.iter().zip(current.sequence..) {
+            let frame = Frame {
+                sequence,
+                age_ms,
+                ..frame(kind, *record)
+            };
+            let bytes = self.buffer.len() + frame.bytes();
+            let is_full = current.length + bytes as u64 > segment_bytes
+                || bytes > KEPT_BUFFER_BYTES;
+            if count > 0 && is_full {
+                break;
+            }
+            frame.encode(salt, &mut self.buffer);
+            count += 1;
+        }
+        count
+    }
+
+    /// Appends the buffer to the segment, completely or not at all.
+    fn write_buffer(
+        &mut self,
+        mut current: Current<F>,
+    ) -> Result<Current<F>, Error> {
+        let files = self.spool.files();
+        let written = append_all(files, &current.file, &self.buffer);
+        let bytes = self.buffer.len() as u64;
+        self.buffer.shrink_to(KEPT_BUFFER_BYTES);
+        let Err(error) = written else {
+            current.length += bytes;
+            return Ok(current);
+        };
+        let path = current.path.clone();
+        // The incomplete record must not stay. If it does, the segment is not
+        // continued, and readers find it damaged.
+        let length = current.length;
+        if retry(|| files.truncate(&current.file, length)).is_ok() {
+            self.current = Some(current);
+        } else {
+            self.leave(current);
+        }
+        Err(Error::new(Operation::Append, path, error))
     }
 
     /// Syncs everything that was appended since the writer was created or
