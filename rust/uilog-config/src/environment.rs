@@ -115,3 +115,17 @@ pub(crate) fn group_name(gid: Gid) -> Vec<u8> {
         Ok(None) | Err(_) => gid.to_string().into_bytes(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_name_has_a_number() {
+        let number = 4_000_000_000;
+        assert_eq!(user_name(Uid::from_raw(number)), b"4000000000");
+        assert_eq!(group_name(Gid::from_raw(number)), b"4000000000");
+        assert_eq!(user_name(Uid::from_raw(0)), b"root");
+        assert_eq!(group_name(Gid::from_raw(0)), b"root");
+    }
+}

@@ -509,6 +509,18 @@ fn relative_paths_are_relative_to_where_they_were_set() {
         let (message, _) = place.failure("repo/deep", &named(name));
         assert_eq!(message, format!("abort: repository {name} not found"));
     }
+    // Neither a URL nor an absolute path is changed.
+    for (path, message) in [
+        ("ssh://h/r", "repository 'ssh://h/r' is not local"),
+        ("/nowhere/../r", "repository /nowhere/../r not found"),
+    ] {
+        let request = Request {
+            repository: Some(b"it".to_vec()),
+            ..options(&[&format!("paths.it={path}")])
+        };
+        let failure = place.failure("repo/deep", &request);
+        assert_eq!(failure.0, format!("abort: {message}"));
+    }
     // What its files say counts once it is named.
     place.write("sibling/.hg/hgrc", "[a]\nb=1");
     let loaded = place.load_named("repo/deep", "theirs");
