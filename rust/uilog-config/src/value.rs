@@ -373,6 +373,9 @@ mod tests {
                 &["this", "is", "\"not", "a", "quotation", "mark\""],
             ),
             ("\n \n\nding\ndong", &["ding", "dong"]),
+            // Not of hg's tests: a quote that is the last.
+            ("\"a\"\"", &["a\""]),
+            ("\"a\" \"", &["a\""]),
         ] {
             assert_eq!(list(text), words, "{text}");
         }
