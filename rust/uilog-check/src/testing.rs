@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
 
 use tempfile::TempDir;
 use uilog_config::Environment;
@@ -61,11 +60,6 @@ impl Checked {
         self.block.extend_from_slice(variable.as_bytes());
         self.block.push(0);
         self
-    }
-
-    /// A file of it.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
     }
 
     pub(super) fn subject(&self) -> Subject<'_> {

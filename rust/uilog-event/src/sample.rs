@@ -91,6 +91,7 @@ mod tests {
                 (b"canonical_command", b"status"),
             ]
         );
+        assert_eq!(event.canonical_command(), Some(&b"status"[..]));
         assert!(event.time.micros > 0);
         let other = of(b"commandfinish", b"", None);
         assert_ne!(other.session, event.session);
@@ -102,5 +103,6 @@ mod tests {
         let event = of(b"mine", b"", None);
         assert_eq!(*event.message, *b"a sample of mine\n");
         assert!(event.options.is_empty());
+        assert_eq!(event.canonical_command(), None);
     }
 }
