@@ -47,7 +47,8 @@ PIP := .venv/bin/python -m pip --quiet
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help venv venvs versions demo demo-fleet dist test test-all test-versions \
-  test-dist soak upstream bench fuzz generated site audit msrv clean distclean FORCE
+  test-dist soak upstream bench fuzz mutants generated site audit msrv clean \
+  distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -64,6 +65,8 @@ help:
 	@echo 'make test-dist  install these in bare Debian systems; needs root'
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
+	@echo 'make mutants    whether the tests of CRATES="uilog-..." notice faults in the'
+	@echo '                code; SHARD=3/20 is every 20th fault, from the third on'
 	@echo 'make site       the documentation as a web site: target/site/book'
 	@echo 'make audit      licences, sources and known vulnerabilities of dependencies'
 	@echo 'make msrv       compile with the oldest Rust that is supported'
@@ -154,7 +157,7 @@ venvs: $(ALL_HGS:%=.venvs/%/.stamp-uilog)
 .cache/wheel-inputs: FORCE
 	@mkdir -p $(@D)
 	@find Cargo.toml Cargo.lock pyproject.toml COPYING rust hgext completions \
-	  docs share $(wildcard .cargo) \
+	  docs share $(wildcard .cargo/config.toml) \
 	  -type f ! -name '*.pyc' ! -path 'rust/*/tests/*' \
 	  -exec cksum {} + | LC_ALL=C sort >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -347,6 +350,26 @@ fuzz:
 	  done; \
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
+
+# Of each crate in CRATES, one part of the mutants: all of them take days. Which
+# ones were missed, is in target/mutants/CRATE/mutants.out/missed.txt. Files for a
+# debugger would be made for each mutant, and never read.
+MUTANTS := .cache/cargo-mutants-27.1.0
+$(MUTANTS)/bin/cargo-mutants:
+	cargo install --quiet --locked --root $(MUTANTS) \
+	  cargo-mutants@$(MUTANTS:.cache/cargo-mutants-%=%)
+
+CRATES ?= $(filter-out uilog-testing,$(notdir $(wildcard rust/uilog-*)))
+SHARD ?= 0/20
+mutants: export CARGO_TARGET_DIR := $(CURDIR)/target/mutants/build
+mutants: export CARGO_PROFILE_DEV_DEBUG := none
+mutants: $(MUTANTS)/bin/cargo-mutants
+	@for crate in $(CRATES); do \
+	  rm -rf target/mutants/$$crate; mkdir -p target/mutants/$$crate; \
+	  nice $(MUTANTS)/bin/cargo-mutants mutants --package $$crate \
+	    --shard $(SHARD) --output target/mutants/$$crate $(ARGS); \
+	done; \
+	cd tests && $(PYTHON) -m tools.mutants $(CURDIR)/target/mutants $(CRATES)
 
 # What shells and man are told of the arguments is in the tree, and so are what
 # hg and the documentation tell of settings, the dashboard of the queries, and

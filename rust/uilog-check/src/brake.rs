@@ -78,3 +78,52 @@ fn own_extensions(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Checked;
+
+    fn found(checked: &Checked) -> Vec<String> {
+        checked.found(|subject, found| {
+            check(subject, &causes(subject), found);
+        })
+    }
+
+    #[test]
+    fn what_switches_uilog_off_is_found_and_what_runs_instead() {
+        let checked = Checked::new(
+            "[uilog]\nenabled = no\n[extensions]\nlogtoprocess =\n",
+        );
+        assert_eq!(
+            found(&checked.with("UILOG=off")),
+            [
+                "warning switched-off: uilog is switched off: UILOG=off in \
+                 the environment (nothing is logged until UILOG is unset)",
+                "warning switched-off: uilog is switched off: \
+                 uilog.enabled = no [/hgrc:2] (nothing is logged as long as \
+                 that is set)",
+                "note switched-off-stock: hg's own extension logtoprocess is \
+                 enabled, and runs the scripts itself while uilog is \
+                 switched off [/hgrc:4]",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_found_while_it_is_on() {
+        let on = Checked::new("[extensions]\nlogtoprocess =\n");
+        assert_eq!(found(&on.with("UILOG=on")), [""; 0]);
+    }
+
+    #[test]
+    fn a_variable_that_means_nothing_is_found() {
+        assert_eq!(
+            found(&Checked::new("").with("UILOG=of")),
+            [
+                "warning variable-nonsense: UILOG=of is invalid, uilog is on \
+              (use UILOG=off, or unset it)"
+            ]
+        );
+    }
+}

@@ -29,3 +29,22 @@ pub(super) fn expanded(path: &[u8], environment: &Environment) -> PathBuf {
         _ => own(path),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_directory() {
+        let home = HashMap::from([(b"HOME".to_vec(), b"/home/me".to_vec())]);
+        let environment = Environment::new(home, PathBuf::from("/"));
+        let of = |path: &str| expanded(path.as_bytes(), &environment);
+        assert_eq!(of("~/x"), PathBuf::from("/home/me/x"));
+        assert_eq!(of("~you/x"), PathBuf::from("~you/x"));
+        assert_eq!(of("/x"), PathBuf::from("/x"));
+        let homeless = Environment::new(HashMap::new(), PathBuf::from("/"));
+        assert_eq!(expanded(b"~/x", &homeless), PathBuf::from("~/x"));
+    }
+}

@@ -54,3 +54,51 @@ pub(super) fn files(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uilog_config::FileReport;
+    use uilog_config::Layer;
+
+    use super::*;
+    use crate::testing::Checked;
+
+    #[test]
+    fn each_file_that_does_not_count_is_found_with_the_reason() {
+        let mut checked = Checked::new("");
+        let states = [
+            FileState::Read,
+            FileState::Missing,
+            FileState::Unreadable("Permission denied".to_owned()),
+            FileState::Untrusted {
+                user: "joe".to_owned(),
+                group: "staff".to_owned(),
+            },
+        ];
+        checked.loaded.files = states
+            .into_iter()
+            .map(|state| FileReport {
+                path: "/r/.hg/hgrc".into(),
+                layer: Layer::Repository,
+                state,
+            })
+            .collect();
+        checked.loaded.warnings = vec![
+            b"not trusting file /r/.hg/hgrc from ...".to_vec(),
+            b"ignored /r/.hg/hgrc:1: x".to_vec(),
+            b"(deprecated ...)".to_vec(),
+        ];
+        assert_eq!(
+            checked.found(files),
+            [
+                "warning file-unreadable: hg ignores this file: Permission \
+                 denied [/r/.hg/hgrc] (make it readable, or remove it)",
+                "warning file-untrusted: belongs to user joe, group staff, \
+                 whom you do not trust: its settings are ignored \
+                 [/r/.hg/hgrc] (if you do, add to your own hgrc: [trusted] \
+                 users = joe)",
+                "warning hg-warning: hg warns: (deprecated ...)",
+            ]
+        );
+    }
+}

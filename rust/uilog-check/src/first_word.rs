@@ -198,6 +198,15 @@ mod tests {
             ("\"/a b/c\"", "/a b/c"),
             ("~/bin/x 2>&1", "~/bin/x"),
             ("record a\\;b", "record"),
+            ("record 'a|b' \"c \\\" $d\" e", "record"),
+            ("record >&2 <&- > x < y", "record"),
+            ("record a#b", "record"),
+            ("record\n\n", "record"),
+            ("record\t# one\n \t\n", "record"),
+            ("# one\n# two\nrecord", "record"),
+            ("exec \trecord", "record"),
+            ("\"/a\"\tb", "/a"),
+            ("r\u{e9}cord-1", "r\u{e9}cord-1"),
         ] {
             assert_eq!(program(script).as_deref(), Some(expected), "{script}");
         }
@@ -235,10 +244,31 @@ mod tests {
             "record 'unfinished",
             "cd /x",
             "[ -e x ]",
+            "'a'b",
+            "''",
+            "\"a`b\"",
+            "\"a\\\\b\"",
+            "'unfinished",
+            "record \"unfinished",
+            "record \"a \\",
+            "record \"`date`\"",
+            "record <(date)",
+            "record >(date)",
+            "record a)",
+            "a{b,c}",
+            "a[bc]",
+            "a!b",
+            "exec",
+            "exec record | filter",
+            "record\nmore",
         ] {
             assert_eq!(program(script), None, "{script}");
         }
         assert_eq!(begin(b" # c\n"), FirstWord::Nothing);
+        assert_eq!(begin(b" # c"), FirstWord::Nothing);
         assert_eq!(begin(b"exit 3"), FirstWord::Builtin(b"exit".to_vec()));
+        assert_eq!(begin(b"exec"), FirstWord::Builtin(b"exec".to_vec()));
+        assert_eq!(begin(b"exec -a x"), FirstWord::Builtin(b"exec".to_vec()));
+        assert_eq!(begin(b"[[ -e x ]]"), FirstWord::Unknown);
     }
 }

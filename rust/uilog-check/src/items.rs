@@ -256,3 +256,193 @@ fn overridden(
     };
     finding.at(setting.place()).advise(advice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Checked;
+
+    fn found(hgrc: &str) -> Vec<String> {
+        Checked::new(hgrc).found(check)
+    }
+
+    #[test]
+    fn a_section_that_nothing_reads_may_be_a_mistake() {
+        assert_eq!(
+            found("[uilgo]\nx = 1\n[blackbx]\n[ui]\nx = 1\n"),
+            [
+                "warning section-unknown: nothing reads the section [uilgo] \
+              [/hgrc:2] (did you mean 'uilog'?)"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_item_that_there_is_not_may_be_a_mistake() {
+        assert_eq!(
+            found(
+                "[uilog]\nmax-script = 3\nsink.x = nonsense\n\
+                 sink.x:nonsense = 1\n[blackbox]\nodd = 1\n\
+                 [logtoprocess]\nodd = x\n"
+            ),
+            [
+                "warning item-unknown: there is no item uilog.max-script \
+                 [/hgrc:2] (did you mean 'max-scripts'?)",
+                "warning item-unknown: there is no item blackbox.odd \
+                 [/hgrc:6] (uilog check lists the items)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_named_with_what_would() {
+        let item = items::find(b"uilog", b"max-scripts").unwrap();
+        assert_eq!(
+            found("[uilog]\nmax-scripts = many\nqueue-size = 2 MB\n"),
+            [format!(
+                "warning value-nonsense: uilog.max-scripts: 'many' is not {0}, \
+                 using {1} [/hgrc:2] (it must be {0}: {2})",
+                item.kind, item.default, item.help
+            )]
+        );
+    }
+
+    #[test]
+    fn settings_are_those_that_count_or_the_defaults() {
+        let checked = Checked::new("[uilog]\nmax-scripts = 3\n");
+        for it in facts(&checked.loaded.trusted) {
+            let item =
+                items::find(it.section.as_bytes(), it.name.as_bytes()).unwrap();
+            if item.name == "max-scripts" {
+                assert_eq!(it.value, "3");
+                assert!(it.source.unwrap().ends_with("/hgrc:2"));
+            } else {
+                assert_eq!((&*it.value, it.source), (item.default, None));
+            }
+        }
+    }
+
+    #[test]
+    fn what_untrusted_files_say_is_listed_without_secrets() {
+        let mut checked = Checked::new("[logtoprocess]\ncommand = mine\n");
+        assert_eq!(checked.found(untrusted), [""; 0]);
+        let other = Checked::new(
+            "\n\n[logtoprocess]\ncommand = theirs\ncommand:stdin = json\n\
+             update =\n[uilog]\nsink.s = https://u:secret@host\n\
+             max-scripts = 2\n[extensions]\nhgext.blackbox =\nchurn =\n\
+             [ui]\na = b\n",
+        );
+        checked.loaded.untrusted = other.loaded.untrusted.clone();
+        let mut found = Vec::new();
+        untrusted(&checked.subject(), &mut found);
+        let told: Vec<_> = found.iter().map(|it| other.shown(it)).collect();
+        let advice = "(see the finding about that file)";
+        assert_eq!(
+            told,
+            [
+                format!(
+                    "warning item-untrusted: extensions.hgext.blackbox =  is in \
+                     an untrusted file: it is ignored [/hgrc:11] {advice}"
+                ),
+                format!(
+                    "warning script-untrusted: logtoprocess.command = theirs is \
+                     in an untrusted file: the script will not run [/hgrc:4] \
+                     {advice}"
+                ),
+                format!(
+                    "warning item-untrusted: logtoprocess.command:stdin = json \
+                     is in an untrusted file: it is ignored [/hgrc:5] {advice}"
+                ),
+                format!(
+                    "warning sink-untrusted: uilog.sink.s is in an untrusted \
+                     file: the sink receives nothing [/hgrc:8] {advice}"
+                ),
+                format!(
+                    "warning item-untrusted: uilog.max-scripts = 2 is in an \
+                     untrusted file: it is ignored [/hgrc:9] {advice}"
+                ),
+            ]
+        );
+    }
+
+    /// What is found about overridden settings in two files.
+    fn overridden_in(
+        first: &str,
+        second: &str,
+        option: &[&str],
+    ) -> Vec<String> {
+        let files = [("a", first), ("b", second)];
+        Checked::with_files(&files, option).found(shadowed)
+    }
+
+    #[test]
+    fn a_setting_that_another_overrides_in_the_same_file() {
+        assert_eq!(
+            overridden_in("[uilog]\nmax-scripts=1\nmax-scripts=2", "", &[]),
+            [
+                "warning item-shadowed: uilog.max-scripts = 1 is overridden [/a:2] \
+              (the value in /a:3 is used; remove one of them)"
+            ]
+        );
+        // The same, or nothing: that is meant.
+        for second in ["1", ""] {
+            let text = format!("[uilog]\nmax-scripts=1\nmax-scripts={second}");
+            let found = overridden_in(&text, "", &[]);
+            assert_eq!(found.len(), 1);
+            assert!(found[0].starts_with("note item-shadowed"), "{found:?}");
+        }
+        // Of others only they themselves know.
+        assert_eq!(overridden_in("[ui]\na=1\na=2", "", &[]), [""; 0]);
+    }
+
+    #[test]
+    fn another_file_may_override_a_setting_but_hardly_a_script() {
+        let both = |text: &str| {
+            let second = text.replace('1', "2");
+            overridden_in(text, &second, &[])
+        };
+        assert_eq!(
+            both("[uilog]\nmax-scripts=1"),
+            [
+                "note item-shadowed: uilog.max-scripts = 1 is overridden [/a:2] \
+              (the value in /b:2 is used)"
+            ]
+        );
+        assert_eq!(
+            both("[logtoprocess]\nupdate=1"),
+            [
+                "warning item-shadowed: logtoprocess.update = 1 is overridden \
+              [/a:2] (the value in /b:2 is used)"
+            ]
+        );
+        assert_eq!(
+            overridden_in(
+                "[logtoprocess]\nupdate=1",
+                "",
+                &["logtoprocess.update=3"]
+            ),
+            [
+                "note item-shadowed: logtoprocess.update = 1 is overridden [/a:2] \
+              (the value in --config is used)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_setting_that_is_unset_is_found_with_what_unsets_it() {
+        assert_eq!(
+            overridden_in(
+                "[uilog]\nmax-scripts=1\nqueue-size=2m",
+                "[uilog]\n%unset queue-size\n%unset max-scripts\n\
+                 [blackbox]\n%unset max-scripts",
+                &[]
+            ),
+            [
+                "note item-unset: uilog.max-scripts = 1 is removed by %unset \
+                 [/a:2] (%unset is in /b:3)",
+                "note item-unset: uilog.queue-size = 2m is removed by %unset \
+                 [/a:3] (%unset is in /b:2)",
+            ]
+        );
+    }
+}

@@ -22,6 +22,8 @@ mod items;
 mod report;
 mod scripts;
 mod storage;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod trial;
 

@@ -15,3 +15,23 @@ pub(super) fn first_line(value: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_first_line_and_60_characters_of_a_text() {
+        let (most, more) = ("\u{e9}".repeat(60), "\u{e9}".repeat(61));
+        for (text, shown) in [
+            ("", String::new()),
+            ("one", "one".to_owned()),
+            ("one\ntwo", "one...".to_owned()),
+            (&most, most.clone()),
+            (&more, format!("{most}...")),
+        ] {
+            assert_eq!(first_line(text.as_bytes()), shown);
+        }
+        assert_eq!(first_line(b"\xff"), "\u{fffd}");
+    }
+}

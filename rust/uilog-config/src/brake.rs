@@ -69,6 +69,7 @@ pub fn is_nonsense(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Entry;
 
     #[test]
     fn what_means_no_to_hg_switches_off() {
@@ -84,6 +85,23 @@ mod tests {
             assert_eq!(of_variable(Some(value.as_bytes())), None, "{value}");
         }
         assert_eq!(of_variable(None), None);
+    }
+
+    #[test]
+    fn an_item_that_means_no_switches_off() {
+        let switched = |value: &str| {
+            let mut config = Config::default();
+            let value = value.as_bytes().to_vec();
+            let source = Source::Named("--config");
+            config.set(b"uilog", b"enabled", Entry { value, source });
+            of_config(&config).map(|cause| cause.to_string())
+        };
+        let off = "uilog.enabled = Off (--config)".to_owned();
+        assert_eq!(switched("Off"), Some(off));
+        for value in ["", "on", "of"] {
+            assert_eq!(switched(value), None, "{value}");
+        }
+        assert_eq!(of_config(&Config::default()), None);
     }
 
     #[test]

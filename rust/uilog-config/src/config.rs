@@ -304,6 +304,49 @@ mod tests {
     }
 
     #[test]
+    fn values_have_the_type_that_is_asked_for() {
+        let mut config = Config::default();
+        for (name, value) in [("yes", "on"), ("n", "-7"), ("size", "2 kB")] {
+            config.set(b"s", name.as_bytes(), entry(value));
+        }
+        assert_eq!(config.bool(b"s", b"yes"), Ok(Some(true)));
+        assert_eq!(config.int(b"s", b"n"), Ok(Some(-7)));
+        assert_eq!(config.bytes(b"s", b"size"), Ok(Some(2048)));
+        let words = config.list(b"s", b"size");
+        assert_eq!(words, Some(vec![b"2".to_vec(), b"kB".to_vec()]));
+        assert_eq!(config.int(b"s", b"x"), Ok(None));
+        assert_eq!(config.bytes(b"x", b"n"), Ok(None));
+        assert_eq!(config.list(b"s", b"x"), None);
+        for (error, text) in [
+            (
+                config.int(b"s", b"yes").unwrap_err(),
+                "s.yes is not a valid integer ('on')",
+            ),
+            (
+                config.bytes(b"s", b"yes").unwrap_err(),
+                "s.yes is not a byte quantity ('on')",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.source, Source::Named("test"));
+        }
+    }
+
+    #[test]
+    fn a_section_stays_without_its_items() {
+        let mut config = Config::default();
+        config.open_section(b"b");
+        config.set(b"c", b"x", entry("1"));
+        config.open_section(b"c");
+        config.set(b"a", b"x", entry("2"));
+        config.clear(b"a");
+        config.remove(b"d", b"x");
+        let sections: Vec<_> = config.sections().collect();
+        assert_eq!(sections, [b"a", b"b", b"c"]);
+        assert_eq!(told(&config), "c.x=1");
+    }
+
+    #[test]
     fn sub_options_and_extensions() {
         let mut config = Config::default();
         config.set(b"s", b"x:a", entry("1"));

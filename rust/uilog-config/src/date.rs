@@ -223,7 +223,7 @@ fn in_format(
 
 /// The moment of a local time. When the clock is set back, one of the two; when
 /// it is set forward, one beside the gap. C: mktime
-fn from_local(local: i64, clock: &Clock<'_>) -> i64 {
+pub(crate) fn from_local(local: i64, clock: &Clock<'_>) -> i64 {
     let first = local - (clock.local_offset)(local);
     local - (clock.local_offset)(first)
 }
@@ -391,7 +391,7 @@ fn number_at(text: &[u8], length: usize, directive: u8) -> Option<u32> {
     let digits = text.get(..length)?;
     // C's asctime has a space before a day of one digit.
     let digits = match (directive, digits) {
-        (b'd', [b' ', digit]) if *digit != b'0' => std::slice::from_ref(digit),
+        (b'd', [b' ', digit]) => std::slice::from_ref(digit),
         _ => digits,
     };
     if !digits.iter().all(u8::is_ascii_digit) {
@@ -400,9 +400,10 @@ fn number_at(text: &[u8], length: usize, directive: u8) -> Option<u32> {
     let number = digits
         .iter()
         .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    // What ends after two digits in any case, such as a day, needs no limit: it is
+    // no date, then.
     let limits = match directive {
         b'm' | b'I' => 1..=12,
-        b'd' => 1..=31,
         b'H' => 0..=23,
         b'M' => 0..=59,
         b'S' => 0..=61,
@@ -446,6 +447,108 @@ mod tests {
         assert_eq!(parsed("Jan 2"), parsed("today"));
         // Of the current year, which is what hg makes of it, too.
         assert_eq!(parsed("yesterday"), parsed("2026-01-01"));
+    }
+
+    #[test]
+    fn halves_of_days_and_centuries() {
+        for (text, same) in [
+            ("12:30am", "00:30"),
+            ("1:30am", "01:30"),
+            ("12:30PM", "12:30"),
+            ("1:30pm", "13:30"),
+            ("1/2/38", "2038-01-02"),
+            ("1/2/69", "1969-01-02"),
+            ("1/2/99", "1999-01-02"),
+            ("1/2/00", "2000-01-02"),
+        ] {
+            assert!(parsed(same).is_some(), "{same}");
+            assert_eq!(parsed(text), parsed(same), "{text}");
+        }
+        for text in ["00:30am", "13:30am", "13:30pm", "1:30xm", "1/2/68"] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+
+    // Python: _strptime, whose regular expressions know which numbers there are
+    #[test]
+    fn a_number_ends_where_it_would_be_too_large() {
+        for (text, same) in [
+            // hg tries the layout with seconds first.
+            ("2026-01-02 0304", "2026-01-02 03:00:04"),
+            ("2026-01-02 30405", "2026-01-02 03:04:05"),
+            ("2026-01-02 03704", "2026-01-02 03:07:04"),
+            ("2026-01- 2", "2026-01-02"),
+            // A leap second, or two.
+            ("2026-01-02 03:04:60", "2026-01-02 03:05:00"),
+            ("2026-01-02 03:04:61", "2026-01-02 03:05:01"),
+        ] {
+            assert_eq!(parsed(text), parsed(same), "{text}");
+        }
+        for text in [
+            "2026-01-02 03:04:62",
+            "2026-01-02 03:60",
+            "2026-01-02 24:00",
+            "2026-01-32",
+            "2026-01- 0",
+            "2026-01-00",
+            "2026-00-01",
+        ] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_are_counted_westwards() {
+        for (text, expected) in [
+            ("1970-01-01 12:34 +1234", Some((0, -45_240))),
+            ("1969-12-31 22:30 -0130", Some((0, 5400))),
+            ("1970-01-01T01:30+01:30", Some((0, -5400))),
+            ("1969-12-31T22:30-01:30", Some((0, 5400))),
+            ("1970-01-01 00:00   UTC", Some((0, 0))),
+            ("12:00am 0130", None),
+            ("12:00amZ", None),
+        ] {
+            assert_eq!(parsed(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_have_32_bits_zones_those_there_are_and_texts_256_bytes() {
+        for (text, is_date) in [
+            ("2147483647 0", true),
+            ("2147483648 0", false),
+            ("-2147483648 0", true),
+            ("-2147483649 0", false),
+            ("0 43200", true),
+            ("0 43201", false),
+            ("0 -50400", true),
+            ("0 -50401", false),
+        ] {
+            assert_eq!(parsed(text).is_some(), is_date, "{text}");
+        }
+        let padded = |spaces| format!("2026-01-02{}03:04", " ".repeat(spaces));
+        let longest = padded(MAX_LENGTH - "2026-01-0203:04".len());
+        assert_eq!(parsed(&longest), parsed("2026-01-02 03:04"));
+        assert_eq!(parsed(&longest.replacen(' ', "  ", 1)), None);
+    }
+
+    #[test]
+    fn clocks_are_set_forward_in_spring() {
+        // 2026-03-29 01:00 UTC
+        const CHANGE: i64 = 1_774_746_000;
+        let clock = Clock {
+            now: CHANGE,
+            local_offset: &|at| if at < CHANGE { 3600 } else { 7200 },
+        };
+        let parsed = |text: &str| {
+            let date = parse_date(text.as_bytes(), &clock).unwrap();
+            (date.seconds - CHANGE, date.offset)
+        };
+        assert_eq!(parsed("2026-03-29 01:59:59"), (-1, -3600));
+        // There is no such time, as an hour is left out.
+        assert_eq!(parsed("2026-03-29 02:30"), (1800, -5400 + 1800));
+        assert_eq!(parsed("2026-03-29 03:00"), (0, -7200));
+        assert_eq!(parsed("2026-03-29 12:00"), (9 * 3600, -7200));
     }
 
     #[test]

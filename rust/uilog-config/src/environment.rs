@@ -15,15 +15,18 @@ use nix::unistd::User;
 pub struct Environment {
     variables: HashMap<Vec<u8>, Vec<u8>>,
     cwd: PathBuf,
+    user: Uid,
     hg: Option<PathBuf>,
 }
 
 impl Environment {
-    /// One with these variables and this working directory, and without hg.
+    /// This process's user, with these variables and this working directory, and
+    /// without hg.
     pub fn new(variables: HashMap<Vec<u8>, Vec<u8>>, cwd: PathBuf) -> Self {
         Self {
             variables,
             cwd,
+            user: Uid::current(),
             hg: None,
         }
     }
@@ -43,6 +46,14 @@ impl Environment {
         self
     }
 
+    /// The same for another user.
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn with_user(mut self, user: Uid) -> Self {
+        self.user = user;
+        self
+    }
+
     /// An environment variable.
     pub fn var(&self, name: &[u8]) -> Option<&[u8]> {
         self.variables.get(name).map(Vec::as_slice)
@@ -51,6 +62,11 @@ impl Environment {
     /// The working directory.
     pub fn cwd(&self) -> &Path {
         &self.cwd
+    }
+
+    /// The user whose files are trusted.
+    pub(crate) fn user(&self) -> Uid {
+        self.user
     }
 
     /// The program `hg`, if there is one.
@@ -65,7 +81,7 @@ impl Environment {
         let mut home = if user.is_empty() {
             match self.var(b"HOME") {
                 Some(home) => home.to_vec(),
-                None => dir_of(User::from_uid(Uid::current()))?,
+                None => dir_of(User::from_uid(self.user))?,
             }
         } else {
             dir_of(User::from_name(std::str::from_utf8(user).ok()?))?
@@ -97,5 +113,19 @@ pub(crate) fn group_name(gid: Gid) -> Vec<u8> {
     match Group::from_gid(gid) {
         Ok(Some(group)) => group.name.into_bytes(),
         Ok(None) | Err(_) => gid.to_string().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_name_has_a_number() {
+        let number = 4_000_000_000;
+        assert_eq!(user_name(Uid::from_raw(number)), b"4000000000");
+        assert_eq!(group_name(Gid::from_raw(number)), b"4000000000");
+        assert_eq!(user_name(Uid::from_raw(0)), b"root");
+        assert_eq!(group_name(Gid::from_raw(0)), b"root");
     }
 }

@@ -69,6 +69,9 @@ mod tests {
     use std::collections::HashMap;
     use std::path::PathBuf;
 
+    use nix::unistd::Uid;
+    use nix::unistd::User;
+
     use super::*;
 
     fn environment() -> Environment {
@@ -94,5 +97,30 @@ mod tests {
             let ours = expand_path(path.as_bytes(), &environment());
             assert_eq!(String::from_utf8(ours).unwrap(), expanded, "{path}");
         }
+    }
+
+    #[test]
+    fn homes_are_those_of_the_user_database() {
+        let user = User::from_uid(Uid::current()).unwrap().unwrap();
+        let dir = user.dir.to_str().unwrap();
+        let nobody = Environment::new(HashMap::new(), PathBuf::from("/"));
+        for path in ["~/x".to_owned(), format!("~{}/x", user.name)] {
+            let ours = expand_user(path.as_bytes(), &nobody);
+            assert_eq!(ours, format!("{dir}/x").as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_home_that_is_the_root_has_one_slash() {
+        let variables = HashMap::from([(b"HOME".to_vec(), b"/".to_vec())]);
+        let environment = Environment::new(variables, PathBuf::from("/"));
+        assert_eq!(expand_user(b"~", &environment), b"/");
+        assert_eq!(expand_user(b"~/x", &environment), b"/x");
+    }
+
+    #[test]
+    fn variables_are_found_wherever_they_are() {
+        let names: Vec<_> = variables_in(b"$A/${B c}$C_1$$D/$ ${E").collect();
+        assert_eq!(names, [&b"A"[..], b"B c", b"C_1", b"D"]);
     }
 }

@@ -6,10 +6,10 @@ use std::io;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use uilog_sys::foreign_file;
 use uilog_sys::search_path;
 use uilog_sys::search_path::is_program;
 
@@ -115,14 +115,7 @@ pub fn package(hg: &Path) -> Option<PathBuf> {
 
 /// The Python that a script names in its first line.
 fn interpreter(script: &Path) -> Option<PathBuf> {
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-        .open(script)
-        .ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    let (file, _) = foreign_file::open(script).ok()?;
     let mut text = Vec::new();
     file.take(MAX_HASHBANG_BYTES).read_to_end(&mut text).ok()?;
     let line = text.split(|byte| *byte == b'\n').next()?;
@@ -151,4 +144,103 @@ fn package_below(lib: &Path) -> Option<PathBuf> {
             .map(|dir| python.join(dir).join("mercurial"))
     });
     packages.into_iter().find(|package| package.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let variables: HashMap<_, _> = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Environment::new(variables, PathBuf::from("/"))
+    }
+
+    #[test]
+    fn the_hg_that_runs_is_the_only_one_otherwise_the_first_on_the_path() {
+        let dir = TempDir::new().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let text = |name: &str| path(name).to_str().unwrap().to_owned();
+        write(&path("running/hg"), "", 0o755);
+        write(&path("no-program/hg"), "", 0o644);
+        write(&path("first/hg"), "", 0o755);
+        write(&path("second/hg"), "", 0o755);
+        let places = [
+            "relative".to_owned(),
+            text("no-program"),
+            text("first"),
+            text("second"),
+        ];
+        let places = places.join(":");
+        for (hg, expected) in [
+            (text("running/hg"), (Role::Named, path("running/hg"))),
+            (text("no-program/hg"), (Role::OnPath, path("first/hg"))),
+            ("hg".to_owned(), (Role::OnPath, path("first/hg"))),
+        ] {
+            let environment = environment(&[("HG", &hg), ("PATH", &places)]);
+            assert_eq!(find_hg(&environment), Some(expected.1.clone()));
+            assert_eq!(find_all(&environment), [expected]);
+        }
+        assert_eq!(find_hg(&environment(&[])), None);
+        assert_eq!(Role::Named.name(), "named by $HG");
+    }
+
+    #[test]
+    fn the_package_is_near_the_program_its_link_or_its_python() {
+        let dir = TempDir::new().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let package = |root: &str, python: &str, kind: &str| {
+            let package =
+                path(&format!("{root}/lib/{python}/{kind}/mercurial"));
+            fs::create_dir_all(&package).unwrap();
+            package
+        };
+        let own = package("venv", "python3.11", "site-packages");
+        package("venv", "python3.12", "site-packages");
+        package("venv", "perl", "site-packages");
+        let debian = package("usr", "python3", "dist-packages");
+
+        write(&path("venv/bin/hg"), "#!/bin/sh\n", 0o755);
+        assert_eq!(super::package(&path("venv/bin/hg")), Some(own.clone()));
+
+        fs::create_dir_all(path("local/bin")).unwrap();
+        let link = path("local/bin/hg");
+        std::os::unix::fs::symlink(path("venv/bin/hg"), &link).unwrap();
+        let own = own.canonicalize().unwrap();
+        assert_eq!(super::package(&link), Some(own));
+
+        let python = path("usr/bin/python3").to_str().unwrap().to_owned();
+        for (line, expected) in [
+            (format!("#!{python}\n"), Some(debian.clone())),
+            (format!("#! {python} -E\nx"), Some(debian)),
+            (format!("{python}\n"), None),
+            ("#!python3\n".to_owned(), None),
+            (format!("#!{python}\n").replace("python3", "perl"), None),
+        ] {
+            write(&path("far/bin/hg"), &line, 0o755);
+            let found = super::package(&path("far/bin/hg"));
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_named_pipe_is_no_script() {
+        let dir = TempDir::new().unwrap();
+        let pipe = dir.path().join("hg");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(interpreter(&pipe), None);
+    }
 }

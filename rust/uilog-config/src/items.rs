@@ -199,6 +199,65 @@ mod tests {
     }
 
     #[test]
+    fn each_type_says_what_is_valid() {
+        let number = |min, max| ValueType::Integer { min, max };
+        for (kind, words, valid, invalid) in [
+            (number(i128::MIN, i128::MAX), "a whole number", "-9", "x"),
+            (number(1, 3), "a number from 1 to 3", "3", "4"),
+            (ValueType::Size { min: 0 }, "a size", "0", "-1"),
+            (
+                ValueType::Size { min: 3 << 20 },
+                "a size of 3 MB or more",
+                "3m",
+                "2m",
+            ),
+            (ValueType::Seconds, "a number of seconds", "0.5", "1 s"),
+            (
+                ValueType::Age,
+                "a time with a unit, such as '7 days'",
+                "7 days",
+                "7",
+            ),
+            (
+                ValueType::Wait,
+                "'auto', 'no' or a number of seconds",
+                "no",
+                "on",
+            ),
+            (ValueType::Fraction, "a number from 0 to 1", "1", "1.1"),
+            (ValueType::Boolean, "a boolean", "on", "maybe"),
+            (
+                ValueType::Choice(&["a", "b"]),
+                "one of 'a', 'b'",
+                " b ",
+                "c",
+            ),
+        ] {
+            let item = Item { kind, ..ITEMS[0] };
+            assert_eq!(kind.to_string(), words);
+            assert!(item.parse(valid.as_bytes()).is_some(), "{words}");
+            assert_eq!(item.parse(invalid.as_bytes()), None, "{words}");
+        }
+        assert_eq!(ValueType::List.to_string(), "a list");
+        assert_eq!(ValueType::Text.to_string(), "a text");
+    }
+
+    #[test]
+    fn a_sink_option_is_found_by_its_name() {
+        for option in SINK_OPTIONS {
+            let found = find_sink_option(option.item.name.as_bytes());
+            assert_eq!(found.unwrap().item.help, option.item.help);
+        }
+        assert!(find_sink_option(b"trak").is_none());
+        for item in ITEMS {
+            let section = item.section.as_bytes();
+            let found = find(section, item.name.as_bytes()).unwrap();
+            assert_eq!((found.name, found.help), (item.name, item.help));
+            assert!(find(b"nowhere", item.name.as_bytes()).is_none());
+        }
+    }
+
+    #[test]
     fn limits_hold() {
         let item = find(b"uilog", b"queue-size").unwrap();
         assert_eq!(item.parse(b"1 kB"), None);

@@ -191,3 +191,110 @@ fn user_files(environment: &Environment) -> [PathBuf; 2] {
         posixpath::join(&xdg, b"hg/hgrc"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let variables: HashMap<_, _> = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Environment::new(variables, PathBuf::from("/"))
+    }
+
+    /// In hg's words, in order, but for what this machine has in a directory.
+    fn names(environment: &Environment) -> Vec<String> {
+        let names = components(environment).into_iter().map(|it| match it {
+            Component::File { layer, name, .. } => {
+                format!("{} {}", layer.name(), name.to_str().unwrap())
+            }
+            Component::Item { source, .. } => source.to_owned(),
+        });
+        names
+            .filter(|it| !it.contains(" /etc/mercurial/hgrc.d"))
+            .collect()
+    }
+
+    #[test]
+    fn the_files_of_hg_the_system_and_the_user_in_this_order() {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path().to_str().unwrap();
+        let package = dir.path().join("lib/python3/site-packages/mercurial");
+        let other = dir.path().join("etc/mercurial/hgrc.d");
+        for dir in [&package.join("defaultrc"), &other] {
+            fs::create_dir_all(dir).unwrap();
+            for name in ["b.rc", "a.rc", "rc", "c.rc~"] {
+                fs::write(dir.join(name), "").unwrap();
+            }
+        }
+        let variables =
+            [("HOME", "/home/me"), ("PAGER", "less"), ("EDITOR", "")];
+        let environment =
+            environment(&variables).with_hg(Some(dir.path().join("bin/hg")));
+        assert_eq!(
+            names(&environment),
+            [
+                "bundled resource:mercurial.defaultrc.a.rc".to_owned(),
+                "bundled resource:mercurial.defaultrc.b.rc".to_owned(),
+                format!("system {root}/etc/mercurial/hgrc"),
+                format!("system {root}/etc/mercurial/hgrc.d/a.rc"),
+                format!("system {root}/etc/mercurial/hgrc.d/b.rc"),
+                "system /etc/mercurial/hgrc".to_owned(),
+                "$EDITOR".to_owned(),
+                "$PAGER".to_owned(),
+                "user /home/me/.hgrc".to_owned(),
+                "user /home/me/.config/hg/hgrc".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_program_in_the_root_adds_no_directory() {
+        let hg = |path: &str| {
+            let environment = environment(&[("HOME", "/h")]);
+            names(&environment.with_hg(Some(path.into()))).len()
+        };
+        assert_eq!(hg("/usr/bin/hg"), hg("/bin/hg") + 1);
+    }
+
+    #[test]
+    fn what_hgrcpath_names_replaces_the_files_of_the_system() {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path().to_str().unwrap();
+        for name in ["z.rc", "y.rc", "x"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let environment = environment(&[
+            ("HGRCPATH", &format!("{root}/one::~/two:{root}")),
+            ("HOME", "/home/me"),
+            ("VISUAL", "vi"),
+        ]);
+        assert_eq!(
+            names(&environment),
+            [
+                "$VISUAL".to_owned(),
+                format!("user {root}/one"),
+                "user /home/me/two".to_owned(),
+                format!("user {root}/y.rc"),
+                format!("user {root}/z.rc"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_users_directory_is_absolute() {
+        let last = |dir: &str| {
+            let variables = [("HOME", "/h"), ("XDG_CONFIG_HOME", dir)];
+            names(&environment(&variables)).pop().unwrap()
+        };
+        assert_eq!(last("/c"), "user /c/hg/hgrc");
+        assert_eq!(last("c"), "user /h/.config/hg/hgrc");
+        assert_eq!(last(""), "user /h/.config/hg/hgrc");
+    }
+}

@@ -15,7 +15,7 @@ const PATH_SCHEME: &[u8] = b"path";
 pub(crate) fn scheme(location: &[u8]) -> Option<&[u8]> {
     let is_drive =
         matches!(location, [letter, b':', ..] if letter.is_ascii_alphabetic());
-    if is_drive || location.starts_with(b"\\\\") {
+    if is_drive {
         return None;
     }
     let end = location.iter().position(|byte| *byte == b':')?;
@@ -103,6 +103,22 @@ mod tests {
         }
         assert!(is_remote(b"https://example.com/"));
         assert!(!is_remote(b"file:///a"));
+        assert_eq!(scheme(br"\\server\share:x"), None);
+    }
+
+    #[test]
+    fn a_file_url_is_its_path() {
+        for (location, path) in [
+            ("file:a", "a"),
+            ("file:///a", "/a"),
+            ("file://localhost/a/b", "/a/b"),
+            ("file://localhost", "/"),
+            ("/a", "/a"),
+            ("ssh://host/a", "ssh://host/a"),
+        ] {
+            let ours = local_path(location.as_bytes());
+            assert_eq!(String::from_utf8(ours).unwrap(), path, "{location}");
+        }
     }
 
     #[test]
@@ -116,6 +132,11 @@ mod tests {
         };
         let good = followed(&[("a", "path://b"), ("b", "/b")]).unwrap();
         assert_eq!(good[&b"a"[..]], b"/b");
+        assert_eq!(good[&b"b"[..]], b"/b");
+        for path in ["path:b", "path://b/sub", "path://b#branch"] {
+            let good = followed(&[("a", path), ("b", "/b")]).unwrap();
+            assert_eq!(good[&b"a"[..]], b"/b", "{path}");
+        }
         assert_eq!(
             followed(&[("a", "path://b")]).unwrap_err(),
             "abort: cannot use `path://b`, \"b\" is not a known path"

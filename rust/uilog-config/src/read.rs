@@ -110,19 +110,15 @@ impl<'a> Reader<'a> {
 
     fn contents(&mut self, opened: Opened) -> io::Result<Vec<u8>> {
         let left = MAX_BYTES - self.bytes;
-        let expected = opened.metadata.len();
-        let too_large = || io::Error::other("too large");
-        if expected > left {
-            return Err(too_large());
-        }
         // One more byte shows the end of the file.
-        let mut data = Vec::with_capacity(expected as usize + 1);
+        let expected = opened.metadata.len().min(left) as usize;
+        let mut data = Vec::with_capacity(expected + 1);
         let read = match opened.file {
             Some(file) => file.take(left + 1).read_to_end(&mut data)?,
             None => 0,
         };
         if read as u64 > left {
-            return Err(too_large());
+            return Err(io::Error::other("too large"));
         }
         self.bytes += read as u64;
         let metadata = opened.metadata;

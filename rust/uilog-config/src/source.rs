@@ -51,3 +51,19 @@ impl fmt::Display for Source {
 fn path_bytes(path: &Path) -> &[u8] {
     std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_file_is_named_by_both() {
+        let path = Arc::new(PathBuf::from("/etc/hgrc"));
+        let file = Source::File { path, line: 7 };
+        assert_eq!(file.to_string(), "/etc/hgrc:7");
+        assert_eq!(file.path(), Some(Path::new("/etc/hgrc")));
+        let named = Source::Named("$EDITOR");
+        assert_eq!(named.to_string(), "$EDITOR");
+        assert_eq!(named.path(), None);
+    }
+}

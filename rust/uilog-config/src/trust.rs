@@ -36,14 +36,15 @@ impl Trust {
         self.groups.extend(list(b"groups"));
     }
 
-    /// Whether a file with this owner is trusted.
+    /// Whether a file with this owner is trusted by a user.
     // hg: ui._trusted
     pub(crate) fn check(
         &self,
         metadata: &Metadata,
+        me: Uid,
     ) -> Result<(), UntrustedOwner> {
         let uid = Uid::from_raw(metadata.uid());
-        if uid == Uid::current()
+        if uid == me
             || self.users.contains(&b"*"[..])
             || self.groups.contains(&b"*"[..])
         {
@@ -53,7 +54,7 @@ impl Trust {
         let group = group_name(Gid::from_raw(metadata.gid()));
         let is_trusted = self.users.contains(&user)
             || self.groups.contains(&group)
-            || user == user_name(Uid::current());
+            || user == user_name(me);
         if is_trusted {
             Ok(())
         } else {

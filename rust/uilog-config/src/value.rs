@@ -94,17 +94,8 @@ pub fn parse_age(text: &[u8]) -> Option<Duration> {
 
 /// A number as Python's `float` reads it.
 pub fn parse_float(text: &[u8]) -> Option<f64> {
-    let text = without_underscores(trimmed(text))?;
-    let unsigned = text.trim_start_matches(['-', '+']);
-    let is_named = unsigned
-        .starts_with(|first: char| !first.is_ascii_digit() && first != '.');
-    let is_known = ["inf", "infinity", "nan"]
-        .iter()
-        .any(|name| unsigned.eq_ignore_ascii_case(name));
-    if is_named && !is_known {
-        return None;
-    }
-    text.parse().ok()
+    // Rust knows the same names, in any case: inf, infinity, nan.
+    without_underscores(trimmed(text))?.parse().ok()
 }
 
 /// The text without underscores, each of which must be between digits.
@@ -285,6 +276,7 @@ mod tests {
     #[test]
     fn quotes() {
         assert_eq!(quoted(b"a\t\\\xff~"), br"'a\t\\\xff~'");
+        assert_eq!(quoted(b"a\r\n\x1b"), br"'a\r\n\x1b'");
         assert_eq!(quoted(b"it's"), b"\"it's\"");
         assert_eq!(quoted(b"'\""), br#"'\'"'"#);
     }
@@ -299,15 +291,98 @@ mod tests {
         assert_eq!(parse_size(b"1e3b"), Some(1000));
         assert_eq!(parse_size(b"nan k"), None);
         assert_eq!(parse_float(b"1_0.5"), Some(10.5));
-        assert_eq!(parse_float(b"x1"), None);
+        assert_eq!(parse_float(b" .5 "), Some(0.5));
+        assert_eq!(parse_float(b"-INF"), Some(f64::NEG_INFINITY));
+        assert_eq!(parse_float(b"+infinity"), Some(f64::INFINITY));
+        assert!(parse_float(b"NaN").is_some_and(f64::is_nan));
+        for text in ["x1", "e5", "1e", ".", "", "+-1", "infinite", "1\u{b2}"] {
+            assert_eq!(parse_float(text.as_bytes()), None, "{text}");
+        }
+        // Each underscore is between digits.
+        for text in ["_1", "1_", "_", "1_.5", "1._5", "-_1", "1__0"] {
+            assert_eq!(parse_float(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("7", 7),
+            ("7b", 7),
+            ("7k", 7 << 10),
+            ("7 KB", 7 << 10),
+            ("7m", 7 << 20),
+            ("7mb", 7 << 20),
+            ("1.5g", 3 << 29),
+            ("7gb", 7 << 30),
+            ("-7k", -7 << 10),
+        ] {
+            assert_eq!(parse_size(text.as_bytes()), Some(bytes), "{text}");
+        }
+        // 2 to the power of 127, and a half of it.
+        let (large, half) =
+            ("170141183460469231731687303715884105728", 1 << 126);
+        assert_eq!(parse_size(format!("{large}b").as_bytes()), None);
+        let text = format!("{half} b");
+        assert_eq!(parse_size(text.as_bytes()), Some(half));
+    }
+
+    fn list(text: &str) -> Vec<String> {
+        let words = parse_list(text.as_bytes()).into_iter();
+        words.map(|word| String::from_utf8(word).unwrap()).collect()
+    }
+
+    // hg: tests/test-ui-config.py
+    #[test]
+    fn lists_as_in_the_tests_of_hg() {
+        for (text, words) in [
+            ("foo", &["foo"][..]),
+            (
+                "foo bar baz alice, bob",
+                &["foo", "bar", "baz", "alice", "bob"],
+            ),
+            ("abc d\"ef\"g \"hij def\"", &["abc", "d\"ef\"g", "hij def"]),
+            (
+                "\"hello world\", \"how are you?\"",
+                &["hello world", "how are you?"],
+            ),
+            ("Do\"Not\"Separate", &["Do\"Not\"Separate"]),
+            ("\"Do\"Separate", &["Do", "Separate"]),
+            ("\"Do\\\"NotSeparate\"", &["Do\"NotSeparate"]),
+            (
+                "string \"with extraneous\" quotation mark\"",
+                &["string", "with extraneous", "quotation", "mark\""],
+            ),
+            ("x, y", &["x", "y"]),
+            ("\"x\", \"y\"", &["x", "y"]),
+            (
+                "\"\"\" key = \"x\", \"y\" \"\"\"",
+                &["", " key = ", "x\"", "y", "", "\""],
+            ),
+            (",,,,     ", &[]),
+            (
+                "\" just with starting quotation",
+                &["\"", "just", "with", "starting", "quotation"],
+            ),
+            (
+                "\"longer quotation\" with \"no ending quotation",
+                &["longer quotation", "with", "\"no", "ending", "quotation"],
+            ),
+            (
+                "this is \\\"not a quotation mark\\\"",
+                &["this", "is", "\"not", "a", "quotation", "mark\""],
+            ),
+            ("\n \n\nding\ndong", &["ding", "dong"]),
+            // Not of hg's tests: a quote that is the last.
+            ("\"a\"\"", &["a\""]),
+            ("\"a\" \"", &["a\""]),
+        ] {
+            assert_eq!(list(text), words, "{text}");
+        }
     }
 
     #[test]
     fn lists_as_in_the_doctests_of_hg() {
-        let list = |text: &str| -> Vec<String> {
-            let words = parse_list(text.as_bytes()).into_iter();
-            words.map(|word| String::from_utf8(word).unwrap()).collect()
-        };
         assert_eq!(
             list("this,is \"a small\" ,test"),
             ["this", "is", "a small", "test"]

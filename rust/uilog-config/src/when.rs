@@ -179,8 +179,7 @@ fn calendar(text: &str, clock: &Clock<'_>) -> Option<(i64, i64)> {
 /// When a day begins.
 fn midnight(day: NaiveDate, clock: &Clock<'_>) -> i64 {
     let local = day.and_time(NaiveTime::MIN).and_utc().timestamp();
-    let first = local - (clock.local_offset)(local);
-    local - (clock.local_offset)(first)
+    date::from_local(local, clock)
 }
 
 #[cfg(test)]
@@ -218,6 +217,10 @@ mod tests {
             ("1.5 hours ago", format!("2026-11-30 12:30:00 .. {now}")),
             ("30min", format!("2026-11-30 13:30:00 .. {now}")),
             ("1w", format!("2026-11-23 14:00:00 .. {now}")),
+            ("90 s", format!("2026-11-30 13:58:30 .. {now}")),
+            ("15m", format!("2026-11-30 13:45:00 .. {now}")),
+            ("1 month", format!("2026-10-31 14:00:00 .. {now}")),
+            ("1y", format!("2025-11-30 14:00:00 .. {now}")),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
@@ -227,7 +230,14 @@ mod tests {
             ("last week", "2026-11-23 00:00:00 .. 2026-11-29 23:59:59"),
             ("this week", "2026-11-30 00:00:00 .. 2026-12-06 23:59:59"),
             ("last month", "2026-10-01 00:00:00 .. 2026-10-31 23:59:59"),
+            (
+                "previous month",
+                "2026-10-01 00:00:00 .. 2026-10-31 23:59:59",
+            ),
+            ("this month", "2026-11-01 00:00:00 .. 2026-11-30 23:59:59"),
             ("this year", "2026-01-01 00:00:00 .. 2026-12-31 23:59:59"),
+            ("last year", "2025-01-01 00:00:00 .. 2025-12-31 23:59:59"),
+            ("this day", "2026-11-30 00:00:00 .. 2026-11-30 23:59:59"),
             ("2026-02", "2026-02-01 00:00:00 .. 2026-02-28 23:59:59"),
             (
                 "2026-11-30 13:05",
@@ -250,8 +260,60 @@ mod tests {
     }
 
     #[test]
+    fn a_week_begins_on_monday_on_whichever_day_it_is() {
+        for days in 0..7 {
+            let clock = Clock {
+                now: NOW + days * DAY,
+                local_offset: &|_| 7200,
+            };
+            let monday = NOW - 14 * HOUR;
+            for (text, first) in
+                [("this week", monday), ("last week", monday - WEEK)]
+            {
+                let span = relative(text, &clock);
+                assert_eq!(span, Some((first, first + WEEK - 1)), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_day_has_23_hours_when_clocks_are_set_forward() {
+        // 2026-03-29 01:00 UTC
+        const CHANGE: i64 = 1_774_746_000;
+        let clock = Clock {
+            now: CHANGE,
+            local_offset: &|at| if at < CHANGE { 3600 } else { 7200 },
+        };
+        let midnight = CHANGE - 2 * HOUR;
+        let expected = Some((midnight, midnight + 23 * HOUR - 1));
+        assert_eq!(relative("today", &clock), expected);
+    }
+
+    #[test]
+    fn nothing_is_further_away_than_hgs_dates() {
+        assert_eq!(ago("24888d"), Some(24_888 * DAY));
+        assert_eq!(ago("24889d"), None);
+        assert_eq!(ago("68y"), Some(68 * 365 * DAY));
+    }
+
+    #[test]
+    fn a_time_ago_is_a_moment() {
+        assert!(is_moment(" 7d "));
+        assert!(!is_moment("today"));
+    }
+
+    #[test]
     fn what_is_none_says_what_would_be() {
-        for text in ["soon", "", "7x", "last fortnight", "2026-13-01", "9e9y"] {
+        for text in [
+            "soon",
+            "",
+            "7",
+            "7x",
+            "-7x",
+            "last fortnight",
+            "2026-13-01",
+            "9e9y",
+        ] {
             let error = span(text, &clock()).unwrap_err();
             assert!(error.contains("try 7d, 2h"), "{error}");
         }

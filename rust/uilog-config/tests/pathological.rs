@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use uilog_config::Environment;
 use uilog_config::Error;
 use uilog_config::Loaded;
+use uilog_config::MAX_BYTES;
 use uilog_config::MAX_INCLUDES;
 use uilog_config::Request;
 
@@ -196,4 +197,23 @@ fn what_a_repository_says_of_itself_is_read_within_bounds() {
         file.set_len(1 << 40).expect("a hole");
         is("it is longer than 65536 bytes");
     }
+}
+
+#[test]
+fn all_files_together_have_a_limit() {
+    let dir = TempDir::new().expect("a directory");
+    let item = b"[a]\nb = the end";
+    let padded = |bytes: usize| {
+        [&b"#".repeat(bytes - 1 - item.len())[..], b"\n", item].concat()
+    };
+    let most = usize::try_from(MAX_BYTES).expect("a size");
+    let loaded = load_in(&dir, &padded(most)).expect("just short enough");
+    assert_eq!(loaded.trusted.value(b"a", b"b"), Some(&b"the end"[..]));
+    let error = load_in(&dir, &padded(most + 1)).expect_err("too long");
+    assert_eq!(error.message(), b"too large");
+
+    fs::write(dir.path().join("half"), padded(most / 2)).expect("a file");
+    let twice = b"%include half\n%include half\n";
+    let error = load_in(&dir, twice).expect_err("too long together");
+    assert_eq!(error.message(), b"too large");
 }

@@ -62,3 +62,47 @@ pub fn of<'a>(
         ..Event::bare(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_an_event_of_this_process_in_this_environment() {
+        let root = Path::new("/repo");
+        let event = of(b"commandfinish", b"LOGNAME=joe\0", Some(root));
+        assert_eq!(*event.name, *b"commandfinish");
+        assert_eq!(event.pid, std::process::id());
+        assert_eq!(event.uid, nix::unistd::getuid().as_raw());
+        assert_eq!(event.user.unwrap().0, &b"joe"[..]);
+        assert_eq!(event.root.unwrap().0, &b"/repo"[..]);
+        assert_eq!(event.duration, Some(1.25));
+        assert_eq!(*event.message, *b"status exited 0 after 1.25 seconds\n");
+        let options: Vec<_> = event
+            .options
+            .iter()
+            .map(|it| (&*it.key, it.value.for_shell()))
+            .collect();
+        assert_eq!(
+            options,
+            [
+                (&b"return_code"[..], &b"0"[..]),
+                (b"duration", b"1.25"),
+                (b"canonical_command", b"status"),
+            ]
+        );
+        assert_eq!(event.canonical_command(), Some(&b"status"[..]));
+        assert!(event.time.micros > 0);
+        let other = of(b"commandfinish", b"", None);
+        assert_ne!(other.session, event.session);
+        assert_eq!((other.user, other.root), (None, None));
+    }
+
+    #[test]
+    fn an_unknown_event_has_a_sample_as_well() {
+        let event = of(b"mine", b"", None);
+        assert_eq!(*event.message, *b"a sample of mine\n");
+        assert!(event.options.is_empty());
+        assert_eq!(event.canonical_command(), None);
+    }
+}

@@ -396,6 +396,22 @@ mod tests {
     }
 
     #[test]
+    fn each_command_is_noted_by_its_own_number_until_it_is_left() {
+        let mut spans = Spans::default();
+        assert_eq!(spans.noted(), None);
+        begin(&mut spans, Activity::Command, 1);
+        spans.note(5);
+        assert_eq!(spans.used_before(), Some(ResourceUsage::NOTHING));
+        spans.enter(false);
+        assert_eq!((spans.noted(), spans.used_before()), (None, None));
+        begin(&mut spans, Activity::Command, 2);
+        spans.note(6);
+        assert_eq!(spans.noted(), Some(6));
+        assert_eq!(spans.leave(), [6]);
+        assert_eq!(spans.noted(), Some(5));
+    }
+
+    #[test]
     fn what_a_client_asks_a_server_for_is_no_part_of_the_server() {
         let mut spans = Spans::default();
         begin(&mut spans, Activity::Command, 1);

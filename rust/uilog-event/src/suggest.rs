@@ -36,3 +36,36 @@ pub fn advice<'a>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 3] = ["command", "commandfinish", "update"];
+
+    #[test]
+    fn one_mistake_in_four_letters_is_forgiven() {
+        let meant = |name: &str| meant(name.as_bytes(), NAMES.into_iter());
+        assert_eq!(meant("comand"), Some("command"));
+        assert_eq!(meant("commadnfinish"), Some("commandfinish"));
+        assert_eq!(meant("commnfinihs"), None);
+        assert_eq!(meant("comandfinihs"), Some("commandfinish"));
+        assert_eq!(meant("up"), None);
+        // It is one.
+        assert_eq!(meant("update"), None);
+        assert_eq!(super::meant(b"\xff", NAMES.into_iter()), None);
+        // The most similar one.
+        let close = ["updates", "updat", "updote"].into_iter();
+        assert_eq!(super::meant(b"updateses", close), Some("updates"));
+    }
+
+    #[test]
+    fn advice_names_the_similar_one_or_all() {
+        let advice = |name| advice(name, NAMES.into_iter(), "events");
+        assert_eq!(advice("comand"), "did you mean 'command'?");
+        assert_eq!(
+            advice("x"),
+            "the events are command, commandfinish, update"
+        );
+    }
+}

@@ -40,3 +40,25 @@ pub fn name_of(uid: u32) -> Option<Vec<u8>> {
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
     Some(user.ok()??.name.into_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_with_a_name_counts() {
+        let block = b"USERNAME=d\0USER=b\0LOGNAME=\0LNAME=c\0";
+        assert_eq!(login_name(block), Some(&b"b"[..]));
+        assert_eq!(login_name(b"USER=b\0LOGNAME=a\0"), Some(&b"a"[..]));
+        assert_eq!(login_name(b"USER=\0"), None);
+    }
+
+    #[test]
+    fn the_database_knows_who_runs_this() {
+        let uid = nix::unistd::getuid();
+        let user = nix::unistd::User::from_uid(uid).unwrap().unwrap();
+        assert_eq!(from_database(), Some(user.name.into_bytes()));
+        assert_eq!(name_of(0).as_deref(), Some(&b"root"[..]));
+        assert_eq!(name_of(4_000_000_000), None);
+    }
+}

@@ -144,6 +144,13 @@ fn what_failed(failure: &Failure) -> Failed {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use uilog_config::Config;
+    use uilog_config::Environment;
+    use uilog_config::Loaded;
+    use uilog_event::event::Timestamp;
+
     use super::*;
 
     fn failure(time: &str, kind: FailureKind, detail: &str) -> Failure {
@@ -199,6 +206,63 @@ mod tests {
         assert_eq!(groups[1].subject, Failed::Sink("x".into()));
         assert_eq!(groups[2].subject, Failed::Other(FailureKind::Lost));
         assert!(older.is_none());
+        assert_eq!(
+            groups[0].when(),
+            "2 times in the last 24 hours, the last time at \
+             2026-01-10T11:00:00+00:00"
+        );
+        assert!(groups[2].when().starts_with("once in the last 24 hours"));
+    }
+
+    #[test]
+    fn the_detail_is_that_of_the_last_loss() {
+        let at = "2026-01-10T10:00:00+00:00";
+        let lost = |detail| failure(at, FailureKind::Lost, detail);
+        let other = |detail| Failure {
+            lost: 0,
+            ..lost(detail)
+        };
+        for (failures, detail) in [
+            (vec![lost("a"), lost("b")], "b"),
+            (vec![lost("a"), other("b")], "a"),
+            (vec![other("a"), lost("b")], "b"),
+            (vec![other("a"), other("b")], "b"),
+        ] {
+            let (groups, _) = group(failures, now());
+            assert_eq!(groups.len(), 1);
+            assert_eq!(groups[0].detail, detail);
+        }
+    }
+
+    #[test]
+    fn the_journal_of_the_environment_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_str().unwrap();
+        let block = format!("HOME={home}\0XDG_STATE_HOME={home}/state\0");
+        let loaded = Loaded {
+            trusted: Config::default(),
+            untrusted: Config::default(),
+            root: None,
+            warnings: Vec::new(),
+            files: Vec::new(),
+        };
+        let environment =
+            Environment::new(HashMap::new(), dir.path().to_owned());
+        let subject = Subject {
+            loaded: &loaded,
+            environment: &environment,
+            block: block.as_bytes(),
+            cwd: dir.path(),
+        };
+        assert_eq!(read(&subject), (Vec::new(), None));
+        let journal = Journal::for_environment(subject.block).unwrap();
+        let now = Timestamp::now().to_rfc3339();
+        journal
+            .append(&failure(&now, FailureKind::Failed, "a"))
+            .unwrap();
+        let (groups, older) = read(&subject);
+        assert_eq!((groups.len(), older), (1, None));
+        assert_eq!(groups[0].detail, "a");
     }
 
     #[test]
@@ -207,6 +271,7 @@ mod tests {
             vec![
                 failure("2026-01-01T10:00:00+00:00", FailureKind::Failed, "a"),
                 failure("no time", FailureKind::Failed, "b"),
+                failure("2026-01-09T14:00:00+02:00", FailureKind::Failed, "x"),
                 failure("2026-01-09T13:59:59+02:00", FailureKind::Failed, "c"),
                 failure("2026-01-09T14:00:01+02:00", FailureKind::Failed, "d"),
                 // The clock has been set back since.
@@ -217,7 +282,7 @@ mod tests {
         assert_eq!(groups.len(), 1);
         assert_eq!((groups[0].count, groups[0].detail.as_str()), (2, "e"));
         let older = older.unwrap();
-        assert_eq!(older.count, 3);
+        assert_eq!(older.count, 4);
         assert_eq!(older.first, "2026-01-01T10:00:00+00:00");
         assert_eq!(older.last, "2026-01-09T13:59:59+02:00");
     }

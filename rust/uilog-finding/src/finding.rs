@@ -81,3 +81,25 @@ impl Finding {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_says_how_bad_it_is_where_and_what_to_do() {
+        for (finding, name) in [
+            (Finding::error("code", "text".to_owned()), "error"),
+            (Finding::warning("code", "text".to_owned()), "warning"),
+            (Finding::note("code", "text".to_owned()), "note"),
+        ] {
+            assert_eq!(finding.severity.name(), name);
+            assert_eq!((finding.code, &*finding.text), ("code", "text"));
+            assert_eq!((&finding.place, &finding.advice), (&None, &None));
+            let finding = finding.at("/etc/hgrc:7").advise("remove it");
+            assert_eq!(finding.place.as_deref(), Some("/etc/hgrc:7"));
+            assert_eq!(finding.advice.as_deref(), Some("remove it"));
+            assert_eq!(finding.severity.name(), name);
+        }
+    }
+}

@@ -49,3 +49,51 @@ pub fn check(config: &Config, event: &[u8]) -> Option<Finding> {
     let text = format!("nothing in Mercurial emits the event '{name}'");
     Some(Finding::warning("event-unknown", text).advise(advice))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::tests::config;
+
+    /// The finding's code, text and advice.
+    fn found(hgrc: &str, event: &str) -> Option<(String, String)> {
+        let finding = check(&config(hgrc), event.as_bytes())?;
+        let text = format!("{}: {}", finding.code, finding.text);
+        Some((text, finding.advice.unwrap()))
+    }
+
+    #[test]
+    fn an_event_of_an_extension_needs_it() {
+        let needs = "event-not-emitted: the event 'commandlost' needs \
+                     the extension uilog, which is not enabled";
+        let (text, advice) = found("", "commandlost").unwrap();
+        assert_eq!(text, needs);
+        assert_eq!(advice, "enable it: [extensions] uilog =");
+        assert_eq!(found("[extensions]\nuilog=", "commandlost"), None);
+        assert!(found("[extensions]\nuilog=!", "commandlost").is_some());
+    }
+
+    #[test]
+    fn an_event_that_an_item_switches_on_needs_it() {
+        let (text, advice) = found("", "uiblocked").unwrap();
+        assert!(text.ends_with("needs ui.logblockedtimes, which is off"));
+        assert_eq!(advice, "switch it on: [ui] logblockedtimes = yes");
+        for (value, is_found) in [("yes", false), ("no", true)] {
+            let hgrc = format!("[ui]\nlogblockedtimes={value}");
+            assert_eq!(found(&hgrc, "uiblocked").is_some(), is_found);
+        }
+    }
+
+    #[test]
+    fn an_unknown_event_may_be_a_mistake() {
+        assert_eq!(found("", "command"), None);
+        let (text, advice) = found("", "comand").unwrap();
+        assert_eq!(
+            text,
+            "event-unknown: nothing in Mercurial emits the event 'comand'"
+        );
+        assert_eq!(advice, "did you mean 'command'?");
+        let (_, advice) = found("", "deployment").unwrap();
+        assert!(advice.starts_with("ignore this if"), "{advice}");
+    }
+}

@@ -2,7 +2,7 @@
 
 /// Longer lines are returned in pieces, in bytes: the other side must not be
 /// able to fill our memory.
-pub(crate) const MAX_LINE_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// Collects bytes until they make a line.
 #[derive(Debug, Default)]
@@ -84,6 +84,10 @@ mod tests {
         let piece = lines.next_line().expect("a piece");
         assert_eq!(piece.len(), MAX_LINE_BYTES + 1);
         assert_eq!(lines.rest(), None);
+        // What was given out before it does not count.
+        lines.push(&[b"one\n", &chunk[..]].concat());
+        assert_eq!(all(&mut lines), [b"one\n"]);
+        assert_eq!(lines.rest(), Some(chunk));
     }
 
     proptest! {

@@ -96,3 +96,31 @@ impl CloseError {
         self.pid
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_a_name() {
+        assert_eq!(
+            Outcome::ALL.map(Outcome::name),
+            [
+                "closed",
+                "timeout",
+                "cut",
+                "killed",
+                "interrupted",
+                "foreign-fork"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_process_that_goes_on_is_named() {
+        let error = CloseError { pid: 4242 };
+        assert_eq!(error.pid(), 4242);
+        let text = "process 4242 has not ended, in spite of SIGKILL";
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -37,7 +37,7 @@ const KILL_GRACE: Duration = Duration::from_millis(500);
 const EXIT_GRACE: Duration = Duration::from_secs(5);
 
 /// How much is read from standard error at a time, in bytes.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 64 << 10;
 
 /// What to do next on a connection's way to its end.
 #[derive(Debug)]
@@ -454,7 +454,7 @@ fn read_available(pipe: &VerifiedFd) -> io::Result<Vec<u8>> {
     let flags = fcntl(pipe, FcntlArg::F_GETFL)?;
     let flags = OFlag::from_bits_retain(flags);
     if !flags.contains(OFlag::O_NONBLOCK) {
-        fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        fcntl(pipe, FcntlArg::F_SETFL(flags.union(OFlag::O_NONBLOCK)))?;
     }
     let mut bytes = vec![0; READ_BYTES];
     let count = nix::unistd::read(pipe, &mut bytes)?;

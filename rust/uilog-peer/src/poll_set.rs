@@ -54,3 +54,54 @@ impl<'fd> PollSet<'fd> {
         let _ = poll(&mut self.fds, timeout);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn it_blocks_until_a_descriptor_is_readable() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut awaited = PollSet::default();
+        awaited.add(reader.as_fd());
+        let stat = format!("/proc/self/task/{}/stat", nix::unistd::gettid());
+        let has_blocked = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let is_asleep = || {
+                    let stat = fs::read_to_string(&stat).unwrap();
+                    stat.rsplit_once(") ").unwrap().1.starts_with('S')
+                };
+                while !is_asleep() {
+                    thread::yield_now();
+                }
+                has_blocked.store(true, Ordering::SeqCst);
+                writer.write_all(b"x").unwrap();
+            });
+            awaited.wait(None);
+            assert!(has_blocked.load(Ordering::SeqCst));
+        });
+    }
+
+    #[test]
+    fn it_ends_at_its_limit_or_when_somebody_must_be_asked_for() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let until = Instant::now() + Duration::from_millis(20);
+        let mut awaited = PollSet::default();
+        awaited.add(reader.as_fd());
+        awaited.wait(Some(until));
+        assert!(Instant::now() >= until);
+
+        let mut awaited = PollSet::default();
+        awaited.add(reader.as_fd());
+        awaited.must_ask();
+        awaited.wait(None);
+    }
+}

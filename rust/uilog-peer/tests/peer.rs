@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
@@ -180,8 +181,26 @@ fn several_talkers_are_cut_at_the_same_time() {
 }
 
 #[test]
+fn a_shutdown_blocks_for_as_long_as_it_may() {
+    let (peer, _) = open("exec sleep 100");
+    let mut shutdown = Shutdown::new(vec![peer], PATIENT);
+    assert!(matches!(shutdown.step(), Step::Wait));
+    let max = Duration::from_millis(50);
+    let begin = Instant::now();
+    shutdown.wait(max);
+    assert!(begin.elapsed() >= max);
+    shutdown.interrupt();
+    while !matches!(shutdown.step(), Step::Done) {
+        shutdown.wait(Duration::from_secs(60));
+    }
+}
+
+#[test]
 fn what_has_ended_while_nobody_looked_is_shown_whole() {
-    let (mut peer, pid) = open("cat; printf 'one\ntwo' >&2");
+    // As much as a pipe has.
+    let (mut peer, pid) = open(
+        "cat; printf 'one\ntwo' >&2; head -c 60000 /dev/zero | tr '\\0' x >&2",
+    );
     let limits = Limits {
         total: Some(Duration::ZERO),
         ..PATIENT
@@ -192,7 +211,7 @@ fn what_has_ended_while_nobody_looked_is_shown_whole() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let (closed, lines) = close(&mut peer, limits);
-    assert_eq!(lines, ["one\n", "two"]);
+    assert_eq!(lines, ["one\n", &format!("two{}", "x".repeat(60_000))]);
     assert_eq!(closed.outcome, Outcome::Closed);
 }
 

@@ -503,6 +503,9 @@ mod tests {
             ("x 'a=b c", "b"),
             ("'y a=b' c", "b"),
             ("don't a=b' c", "b"),
+            // Python's b'', and an apostrophe.
+            ("f(b'yz a=b'c d", "b"),
+            ("sub'yz a=b'c d", "b'c"),
             (r"a=b\ c d", r"b\ c"),
             ("f(a='b', c)", "b"),
             ("(a=b)", "b"),

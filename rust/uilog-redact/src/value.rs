@@ -503,7 +503,10 @@ mod tests {
         ] {
             assert!(is_placeholder(text.as_bytes(), Scope::Text), "{text}");
         }
-        for text in ["$ecret-1", "x1", "<a>b", "letmein"] {
+        for text in [
+            "$ecret-1", "x1", "<a>b", "letmein", "${A}b", "$(a)b", "$a-b}",
+            "$a-b)",
+        ] {
             assert!(!is_placeholder(text.as_bytes(), Scope::Text), "{text}");
         }
         assert!(!is_placeholder(b"$ecret", Scope::Word));

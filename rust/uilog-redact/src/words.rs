@@ -335,6 +335,13 @@ mod tests {
         assert_eq!(&line[word.in_line(&(2..4))], br"'\''s");
         assert_eq!(&line[word.in_line(&(0..6))], br"'it'\''s a'");
         assert_eq!(&line[word.in_line(&(3..6))], b"s a");
+
+        let line = br"x'b''cd' y";
+        let (words, _) = split(line, 0, Line::Arguments);
+        assert_eq!(words[0].bytes, b"xbcd");
+        for (range, part) in [(0..1, b"x"), (1..2, b"b"), (2..3, b"c")] {
+            assert_eq!(&line[words[0].in_line(&range)], part);
+        }
     }
 
     proptest! {

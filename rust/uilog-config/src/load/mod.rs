@@ -4,6 +4,8 @@
 mod conclusions;
 mod repositories;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::fs;

@@ -75,7 +75,9 @@ impl Ui {
         let stranger = if is_trusted {
             None
         } else {
-            self.trust.check(&opened.metadata).err()
+            self.trust
+                .check(&opened.metadata, self.environment.user())
+                .err()
         };
         let place = name.as_os_str().as_bytes();
         if let (Some(stranger), true) = (&stranger, self.reports_untrusted) {

@@ -283,6 +283,26 @@ mod tests {
     }
 
     #[test]
+    fn a_global_option_may_take_the_next_argument() {
+        for (arg, takes_next) in [
+            ("-R", Some(true)),
+            ("-Ra", Some(false)),
+            ("--cwd", Some(true)),
+            ("--cwd=a", Some(false)),
+            ("-q", Some(false)),
+            ("--verbose", Some(false)),
+            ("--no-verbose", Some(false)),
+            // Neither is there to be switched off.
+            ("--no-cwd", None),
+            ("--no-nonsense", None),
+            ("--rev", None),
+            ("log", None),
+        ] {
+            assert_eq!(global(arg.as_bytes()), takes_next, "{arg}");
+        }
+    }
+
+    #[test]
     fn the_command_comes_after_options() {
         let found = |text: &str| {
             command(&args(text))

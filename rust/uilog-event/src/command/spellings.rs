@@ -105,6 +105,16 @@ mod tests {
     }
 
     #[test]
+    fn words_are_as_a_shell_splits_them() {
+        let found = words(br"a\ b 'c d' it\'s '' e\");
+        let texts: Vec<_> = found.iter().map(|it| &*it.text).collect();
+        assert_eq!(texts, [&b"a b"[..], b"c d", b"it's", b"", br"e\"]);
+        let raw: Vec<_> = found.iter().map(|it| it.raw).collect();
+        let expected = [&br"a\ b"[..], b"'c d'", br"it\'s", b"''", br"e\"];
+        assert_eq!(raw, expected);
+    }
+
+    #[test]
     fn global_options_are_left_out_wherever_they_stand() {
         assert_eq!(of("strip", "strip"), ["strip", "strip"]);
         assert_eq!(

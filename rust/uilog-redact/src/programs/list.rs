@@ -463,6 +463,23 @@ mod tests {
     }
 
     #[test]
+    fn an_apostrophe_is_in_a_word() {
+        for (text, expected) in [
+            ("don't", true),
+            ("sub'x", true),
+            ("b'x", false),
+            (" b'x", false),
+            ("(r'x", false),
+            (" 'x", false),
+            ("a\"x", false),
+        ] {
+            let at = text.find(['\'', '"']).unwrap();
+            let found = is_apostrophe(text.as_bytes(), at);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn keys_and_statements_end_a_list() {
         for text in [
             "{\"a\": \"b\", \"c\": \"d\"}",
