@@ -12,6 +12,8 @@ use crate::channel::SegmentProgress;
 use crate::name::Class;
 use crate::name::Name;
 use crate::segment::Damage;
+use crate::spool::Options;
+use crate::spool::Spool;
 
 const VERSION: u32 = 3;
 
@@ -73,6 +75,21 @@ fn what_the_sender_has_written_is_read_back() {
     let line = to_line(sent.to_text(VERSION));
     let text = checked(from_line(line.strip_suffix(b"\n").unwrap())).unwrap();
     assert_eq!(SenderState::parse(&text, VERSION), sent);
+}
+
+/// More than a megabyte.
+#[test]
+fn the_places_in_very_many_segments_are_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool::open(&directory.path().join("a"), Options::default());
+    let spool = spool.unwrap();
+    let progress = ChannelProgress::all(place(300, 3));
+    let mut sent = SenderState {
+        places: (0..30_000).map(|salt| (name(salt), progress)).collect(),
+        ..sent()
+    };
+    sent.save(&spool).unwrap();
+    assert!(SenderState::load(&spool).unwrap() == sent);
 }
 
 /// Which record is of which channel may have changed since.
