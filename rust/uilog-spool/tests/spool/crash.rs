@@ -248,6 +248,20 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     }
 }
 
+/// Users are told to make room, or what else to do.
+#[test]
+fn a_file_that_cannot_be_created_is_told_with_the_reason() {
+    let options = options(SyncPolicy::Each, MAX_BYTES);
+    let process = Disk::new().process();
+    let mut writer = Writer::new(&open(&process, &options));
+    process.fill_disk_from(0);
+    let mut ledger = Ledger::default();
+    let error = ledger.append(&mut writer, 1, 10).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    process.plan(Plan::Work);
+    ledger.append(&mut writer, 1, 10).unwrap();
+}
+
 /// A power cut takes away what has been sent. A writer must not put something
 /// in its place that would count as sent.
 #[test]
