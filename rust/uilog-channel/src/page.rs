@@ -370,6 +370,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_waits_for_the_one_before_it() {
+        let (_dir, block) = environment();
+        let made = make_for(&block).unwrap();
+        let next = for_next_reader(&made.page).unwrap();
+        let readers = made.readers;
+        let ending = std::thread::spawn(|| {
+            std::thread::sleep(4 * TURN_STEP);
+            drop(readers);
+        });
+        assert!(begin_reading(&next).unwrap());
+        ending.join().unwrap();
+        queue::claim(&made.page).unwrap();
+        assert!(!begin_reading(&next).unwrap(), "it is counted as lost");
+    }
+
+    #[test]
     fn only_the_page_itself_is_removed() {
         let (dir, block) = environment();
         let made = make_for(&block).unwrap();
