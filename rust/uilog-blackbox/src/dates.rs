@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn minutes_of_the_bounds_are_within_the_range() {
-        let minute = |number| Minute::of_civil(NOON + 60 * number);
+        let minute = |number: i64| Minute::of_civil(NOON + 60 * number);
         let mut range = OutsideRange::new(minute(0), minute(5));
         for (line, is_outside) in [
             ("2026-11-02 11:59:59.999 bob", true),

@@ -238,7 +238,7 @@ pub fn holders(page: &File) -> io::Result<Holders> {
 pub fn begin_reading(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + TURN_BOUND;
     while !living_file::hold(page, Holder::Reader)? {
-        if Instant::now() > deadline {
+        if is_over(deadline) {
             return Err(io::ErrorKind::TimedOut.into());
         }
         std::thread::sleep(TURN_STEP);
@@ -255,12 +255,16 @@ pub fn begin_reading(page: &File) -> io::Result<bool> {
 pub fn await_maker(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + MAKER_BOUND;
     while holders(page)?.maker {
-        if Instant::now() > deadline {
+        if is_over(deadline) {
             return Ok(false);
         }
         std::thread::sleep(TURN_STEP);
     }
     Ok(true)
+}
+
+fn is_over(deadline: Instant) -> bool {
+    deadline.saturating_duration_since(Instant::now()).is_zero()
 }
 
 /// Removes a page without remaining jobs. It is no error if another process has

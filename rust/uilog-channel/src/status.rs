@@ -449,6 +449,7 @@ fn lossy(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     use std::process::Child;
     use std::process::Command;
@@ -465,17 +466,25 @@ mod tests {
     use crate::queue::Reader;
     use crate::queue::Writer;
 
-    /// A shell that looks like the dispatcher of this queue, and runs a
-    /// script until its standard input is closed.
-    fn dispatcher_of(queue: &Writer) -> Child {
+    /// A shell that looks like a dispatcher of this user and this queue, and
+    /// runs a script until its standard input is closed. It needs the
+    /// directory at its start.
+    fn start(queue: &Writer, user: u32) -> (Child, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
+        let for_all = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&dir, for_all).unwrap();
         let script = "EVENT=commit sh -c 'read line'; :\n";
         fs::write(dir.path().join("dispatch"), script).unwrap();
         let mut command = Command::new("/bin/sh");
         command.arg0("uilog").arg("dispatch").current_dir(&dir);
-        command.stdin(Stdio::piped());
+        command.uid(user).stdin(Stdio::piped());
         command.stdout(queue.page().try_clone().unwrap());
-        let mut child = command.spawn().unwrap();
+        (command.spawn().unwrap(), dir)
+    }
+
+    /// One of this user, which runs its script.
+    fn dispatcher_of(queue: &Writer) -> Child {
+        let (mut child, _dir) = start(queue, geteuid().as_raw());
         until("the dispatcher runs its script", || {
             let has_ended = child.try_wait().unwrap().is_some();
             assert!(!has_ended);
@@ -551,6 +560,21 @@ mod tests {
         let child = dispatcher_of(&queue);
         let it = shown(&child).unwrap();
         assert_eq!((it.protocol, it.events), (Some(other), 0));
+        end(child);
+    }
+
+    #[test]
+    fn a_dispatcher_of_another_user_is_only_counted() {
+        const STRANGER: u32 = 65_534;
+        if !geteuid().is_root() {
+            return;
+        }
+        let queue = Writer::create(1 << 20).unwrap();
+        let (child, _dir) = start(&queue, STRANGER);
+        until("it is counted", || {
+            (read(b"").unwrap().foreign > 0).then_some(())
+        });
+        assert!(shown(&child).is_none());
         end(child);
     }
 
