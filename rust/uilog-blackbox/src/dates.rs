@@ -418,6 +418,25 @@ mod tests {
     }
 
     #[test]
+    fn minutes_of_the_bounds_are_within_the_range() {
+        let minute = |number: i64| Minute::of_civil(NOON + 60 * number);
+        let mut range = OutsideRange::new(minute(0), minute(5));
+        for (line, is_outside) in [
+            ("2026-11-02 11:59:59.999 bob", true),
+            ("2026-11-02 12:00:00.000 bob", false),
+            ("2026-11-02 12:05:59.999 bob", false),
+            ("2026/11/02 12:06:00 bob", true),
+            ("2026/11/02 12:06:59 bob", true),
+            // It is looked at more closely, or is no date.
+            ("2026/11/02 12:06:60 bob", false),
+            ("2026-13-02 12:06:00 bob", false),
+            ("12:06:00 bob", false),
+        ] {
+            assert_eq!(range.holds(line.as_bytes()), is_outside, "{line}");
+        }
+    }
+
+    #[test]
     fn bounds_are_compared_on_the_clock_that_the_date_shows() {
         let bound = Moment {
             unix: NOON - 3600,

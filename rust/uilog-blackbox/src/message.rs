@@ -276,6 +276,14 @@ mod tests {
         facts(message, None).event
     }
 
+    /// A search for the event finds the message.
+    fn assert_found(message: &[u8], name: &[u8]) {
+        let needles = needles(name);
+        let mut found = needles.iter().map(|it| memmem::find(message, it));
+        let text = message.escape_ascii();
+        assert!(found.any(|it| it.is_some()), "{text}");
+    }
+
     #[test]
     fn a_commands_end_tells_all() {
         let message =
@@ -337,6 +345,7 @@ mod tests {
                 b"1/2 cache hits/lookups in 0.0003 seconds",
                 Some(b"tagscache"),
             ),
+            (b"2 actions to histedit", Some(b"histedit")),
             (
                 b"found 2 common and 1 unknown server heads, 3 trips in 0.02s",
                 Some(b"discovery"),
@@ -350,6 +359,13 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(event(message), name, "{}", message.escape_ascii());
+            if let Some(name) = name.filter(|it| *it != COMMAND) {
+                assert_found(message, name);
+            }
+        }
+        for (message, name) in BEGINNINGS {
+            assert_eq!(event(message), Some(name));
+            assert_found(message, name);
         }
         let timed = facts(b"exthook-x: y finished in 1.25 seconds", None);
         assert_eq!(timed.duration, Some(1.25));

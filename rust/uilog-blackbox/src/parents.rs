@@ -78,5 +78,10 @@ mod tests {
         assert_eq!(read(), Ok(vec![one]));
         write(&one);
         assert_eq!(read(), Err(io::ErrorKind::UnexpectedEof));
+        // It is not known then what the parents are.
+        let dirstate = dir.path().join(".hg/dirstate");
+        std::fs::remove_file(&dirstate).unwrap();
+        std::fs::create_dir(&dirstate).unwrap();
+        assert!(read().is_err());
     }
 }

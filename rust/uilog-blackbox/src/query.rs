@@ -424,6 +424,27 @@ pub(crate) mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_line_is_passed_over_unless_it_may_hold_another_record() {
+        let date = "2026-11-02 12:00:00.000";
+        for (message, may_hold_another) in [
+            ("status", false),
+            ("push bob@host", false),
+            ("log -u @xavier", false),
+            ("log -u a@bob", false),
+            ("log @bob.x", true),
+            ("log @???", true),
+            ("update @", false),
+        ] {
+            let line = format!("{date} bob @0123 (5)> {message}");
+            let expected = (!may_hold_another).then_some(line.len());
+            for text in [line.clone(), format!("{line}\n{line}\n")] {
+                let end = end_of_single(text.as_bytes(), 0);
+                assert_eq!(end, expected, "{message}");
+            }
+        }
+    }
+
     pub(crate) fn queries() -> impl Strategy<Value = Filters> {
         let bound = prop_oneof![
             3 => Just(None),

@@ -313,3 +313,34 @@ impl Scan<'_> {
         is_over
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::dates::DateFormat;
+    use crate::query::Filters;
+
+    /// Whether a line begins an event is not known before all of it is read.
+    #[test]
+    fn an_event_whose_beginning_is_cut_by_a_block_is_found() {
+        let parents = "0".repeat(40);
+        let line = format!("2026-11-02 12:00:00 bob @{parents} (5)> status\n");
+        let query = Query::new(Filters::default(), DateFormat::default());
+        for cut in 1..line.len() {
+            let start = BLOCK - cut;
+            let text = [vec![b'\n'; start], line.clone().into()].concat();
+            let len = text.len() as u64;
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&text).unwrap();
+            let skip = LeadingLines::Skip;
+            let scanned =
+                scan(&file, 0..len, len, skip, &query, &mut Vec::new());
+            let findings = scanned.unwrap();
+            let starts = findings.found.iter().map(|it| it.start);
+            assert_eq!(starts.collect::<Vec<_>>(), [start as u64], "{cut}");
+            assert_eq!(findings.first, Some(start as u64));
+        }
+    }
+}

@@ -30,3 +30,25 @@ impl Backoff {
         reason
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_become_rarer_and_never_end() {
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.reason(), None);
+        let delays: Vec<_> = (0..12)
+            .map(|_| {
+                assert_eq!(backoff.failed("why".to_owned()), "why");
+                backoff.delay
+            })
+            .collect();
+        assert_eq!(delays[..2], [FIRST_BACKOFF, 2 * FIRST_BACKOFF]);
+        assert_eq!(delays[10..], [MAX_BACKOFF; 2]);
+        assert_eq!(backoff.reason().as_deref(), Some("why"));
+        backoff.retry_at = Some(Instant::now());
+        assert_eq!(backoff.reason(), None);
+    }
+}

@@ -159,6 +159,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_process_that_cannot_be_looked_at_the_disk_must_be_the_same() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let locked = file.as_file().metadata().unwrap();
+        let (disk, number) = (major(locked.dev()), minor(locked.dev()));
+        for (device, expected) in [
+            ((disk, number), true),
+            ((disk + 1, number), false),
+            ((disk, number + 1), false),
+        ] {
+            let held = HeldLock {
+                pid: i32::MAX,
+                device,
+                inode: locked.ino(),
+            };
+            assert_eq!(held.is_of(file.path(), &locked), expected);
+        }
+    }
+
+    #[test]
     fn who_holds_a_lock_is_seen_and_whether_it_is_stopped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.lock");

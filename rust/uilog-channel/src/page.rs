@@ -238,7 +238,7 @@ pub fn holders(page: &File) -> io::Result<Holders> {
 pub fn begin_reading(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + TURN_BOUND;
     while !living_file::hold(page, Holder::Reader)? {
-        if Instant::now() > deadline {
+        if is_over(deadline) {
             return Err(io::ErrorKind::TimedOut.into());
         }
         std::thread::sleep(TURN_STEP);
@@ -255,12 +255,16 @@ pub fn begin_reading(page: &File) -> io::Result<bool> {
 pub fn await_maker(page: &File) -> io::Result<bool> {
     let deadline = Instant::now() + MAKER_BOUND;
     while holders(page)?.maker {
-        if Instant::now() > deadline {
+        if is_over(deadline) {
             return Ok(false);
         }
         std::thread::sleep(TURN_STEP);
     }
     Ok(true)
+}
+
+fn is_over(deadline: Instant) -> bool {
+    deadline.saturating_duration_since(Instant::now()).is_zero()
 }
 
 /// Removes a page without remaining jobs. It is no error if another process has
@@ -367,6 +371,22 @@ mod tests {
         let has_let_go = (0..60).any(|_| await_maker(&readers).unwrap());
         ending.join().unwrap();
         assert!(has_let_go);
+    }
+
+    #[test]
+    fn a_reader_waits_for_the_one_before_it() {
+        let (_dir, block) = environment();
+        let made = make_for(&block).unwrap();
+        let next = for_next_reader(&made.page).unwrap();
+        let readers = made.readers;
+        let ending = std::thread::spawn(|| {
+            std::thread::sleep(4 * TURN_STEP);
+            drop(readers);
+        });
+        assert!(begin_reading(&next).unwrap());
+        ending.join().unwrap();
+        queue::claim(&made.page).unwrap();
+        assert!(!begin_reading(&next).unwrap(), "it is counted as lost");
     }
 
     #[test]

@@ -158,6 +158,7 @@ mod tests {
         assert_eq!(reserve(&own, two, max).unwrap(), 2 * UNIT_BYTES);
         let refused = reserve(&own, two, max).unwrap_err();
         assert!(matches!(refused, Refused::Bound(_)), "{refused}");
+        assert!(refused.to_string().contains("uilog.agent-queues-size"));
         assert_eq!(reserved(&own), 3 * UNIT_BYTES);
         reserve(&own, UNIT_BYTES, max).unwrap();
         reserve(&own, 1, max).unwrap_err();

@@ -270,3 +270,78 @@ fn look(
         environment.is_ok_and(|it| Choice::of(&it).key() != key);
     Some(queue)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent() -> Agent {
+        Agent {
+            path: String::new(),
+            pid: None,
+            is_stopped: false,
+            is_near: true,
+            is_of_other_version: false,
+            age: None,
+        }
+    }
+
+    /// Nobody has read it for long, but all of it is done.
+    fn queue() -> RecordQueue {
+        RecordQueue {
+            path: String::new(),
+            protocol: 1,
+            is_alive: false,
+            is_read: false,
+            pid: 1,
+            session: String::new(),
+            is_near: true,
+            is_of_other_home: false,
+            age: 2.0 * ABANDONED_AFTER,
+            records: 7,
+            done: 7,
+            lost: 0,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn a_queue_without_a_reader_is_abandoned_if_records_wait_long() {
+        let abandoned = RecordQueue { done: 4, ..queue() };
+        assert_eq!((queue().waiting(), abandoned.waiting()), (0, 3));
+        assert!(abandoned.is_abandoned());
+        let is_read = RecordQueue {
+            is_read: true,
+            ..abandoned.clone()
+        };
+        let young = RecordQueue {
+            age: 1.0,
+            ..abandoned
+        };
+        for it in [queue(), is_read, young] {
+            assert!(!it.is_abandoned(), "{it:?}");
+        }
+    }
+
+    #[test]
+    fn agents_that_are_stopped_and_abandoned_queues_are_trouble() {
+        let abandoned = RecordQueue { done: 4, ..queue() };
+        let stopped = Agent {
+            is_stopped: true,
+            ..agent()
+        };
+        for (agents, queues, is_troubled) in [
+            (vec![agent()], vec![], false),
+            (vec![], vec![queue()], false),
+            (vec![agent(), stopped], vec![], true),
+            (vec![], vec![queue(), abandoned], true),
+        ] {
+            let overview = Overview { agents, queues };
+            assert_eq!(overview.is_troubled(), is_troubled, "{overview:?}");
+            assert!(!overview.is_empty());
+        }
+        let (agents, queues) = (Vec::new(), Vec::new());
+        let nothing = Overview { agents, queues };
+        assert!(nothing.is_empty() && !nothing.is_troubled());
+    }
+}

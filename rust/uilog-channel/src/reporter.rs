@@ -234,8 +234,10 @@ mod tests {
         assert!(reporter.shared.lock().waiting.len() <= MAX_WAITING);
         reporter.finish(Instant::now() + Duration::from_millis(10));
         assert_eq!(told.load(Ordering::Relaxed), 0);
+        assert!(!reporter.is_idle());
         RELEASED.store(true, Ordering::Relaxed);
         reporter.finish(soon());
+        assert!(reporter.is_idle());
         assert_eq!(told.load(Ordering::Relaxed), 10_000);
         assert_eq!(LOST.load(Ordering::Relaxed), 10_000);
     }

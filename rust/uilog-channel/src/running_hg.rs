@@ -114,10 +114,16 @@ fn command(reader: &Reader) -> Option<(String, i64)> {
     let begun = Open::parse(&bytes)?;
     let event = &begun.record.event;
     let name = event.canonical_command()?;
-    let is_good = (1..=MAX_NAME_BYTES).contains(&name.len())
-        && !name.iter().any(u8::is_ascii_control);
-    let text = || String::from_utf8_lossy(name).into_owned();
-    is_good.then(|| (text(), event.time.micros))
+    is_name(name).then(|| {
+        let text = String::from_utf8_lossy(name).into_owned();
+        (text, event.time.micros)
+    })
+}
+
+/// Whether this may be the name of a command, and can be shown on a terminal.
+fn is_name(name: &[u8]) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && !name.iter().any(u8::is_ascii_control)
 }
 
 fn is_session(text: &str) -> bool {
@@ -126,7 +132,6 @@ fn is_session(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-
     use uilog_event::event::Event;
     use uilog_event::event::Text;
 
@@ -137,6 +142,18 @@ mod tests {
     use crate::queue::Writer;
     use crate::wire::Frame;
     use crate::wire::RecordFrame;
+
+    #[test]
+    fn what_any_process_may_have_written_is_not_believed() {
+        assert!(is_name(b"commit") && is_name(&[b'x'; MAX_NAME_BYTES]));
+        for name in [&b""[..], b"a\x1b[2J", &[b'x'; MAX_NAME_BYTES + 1]] {
+            assert!(!is_name(name), "{}", name.escape_ascii());
+        }
+        assert!(is_session(&"0a".repeat(16)));
+        for session in ["", &"0a".repeat(15), &"0g".repeat(16)] {
+            assert!(!is_session(session), "{session}");
+        }
+    }
 
     /// This process, with the queue of an hg.
     #[test]

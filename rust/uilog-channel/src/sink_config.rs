@@ -253,6 +253,7 @@ mod tests {
             ("sink.b:track", "command, exthook"),
             ("sink.b", " syslog: "),
             ("sink.a", "file:/x"),
+            ("sink.a:owner", " the team "),
             ("sink.c", "OTLP:HTTP://H/Path"),
             ("sink.d", "/X:y"),
             ("sink.off", ""),
@@ -269,6 +270,8 @@ mod tests {
         assert!(!sinks[1].tracked().contains(b"commandfinish"));
         assert!(sinks[0].tracked().contains(b"commandfinish"));
         assert!(!sinks[0].tracked().contains(b"cmdserver"));
+        assert_eq!(sinks[0].text("owner"), Some(b"the team".to_vec()));
+        assert_eq!(sinks[1].text("owner"), None);
     }
 
     #[test]

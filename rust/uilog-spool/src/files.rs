@@ -320,17 +320,24 @@ fn options() -> OpenOptions {
 
 /// Undoes what the umask has made of the mode of a new file.
 fn set_own_mode(file: &File) -> io::Result<()> {
-    let mode = fstat(file)?.st_mode & 0o777;
-    if mode == FILE_MODE {
+    let mode = fstat(file)?.st_mode;
+    if is_own_mode(mode) {
         return Ok(());
     }
     match file.set_permissions(Permissions::from_mode(FILE_MODE)) {
         // A file system that has one mode for all of its files.
-        Err(_) if mode & OTHERS_WRITE == 0 && mode & FILE_MODE == FILE_MODE => {
-            Ok(())
-        }
+        Err(_) if is_safe_mode(mode) => Ok(()),
         result => result,
     }
+}
+
+fn is_own_mode(mode: u32) -> bool {
+    mode & 0o777 == FILE_MODE
+}
+
+/// Whether the owner can read and write the file, and only the owner can write.
+fn is_safe_mode(mode: u32) -> bool {
+    mode & (FILE_MODE | OTHERS_WRITE) == FILE_MODE
 }
 
 /// Fails unless this is the name of a file of uilog's. Other files are neither
@@ -376,6 +383,26 @@ pub(crate) fn retry<T>(
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_that_cannot_be_changed_must_keep_others_from_writing() {
+        for (mode, is_own, is_safe) in [
+            (0o100600, true, true),
+            (0o100644, false, true),
+            (0o100700, false, true),
+            (0o100400, false, false),
+            (0o100620, false, false),
+            (0o100602, false, false),
+        ] {
+            assert_eq!(is_own_mode(mode), is_own, "{mode:o}");
+            assert_eq!(is_safe_mode(mode), is_safe, "{mode:o}");
         }
     }
 }

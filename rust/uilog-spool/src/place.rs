@@ -38,6 +38,7 @@ const MAX_LINKS: usize = 40;
 const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
+const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
 
 /// Creates `dir` if it does not exist, and checks that it is safe. As with ssh,
 /// directories above `home` are not checked.
@@ -185,7 +186,7 @@ fn check_itself(path: &Path, status: &Metadata) -> Result<(), Error> {
     if status.uid() != geteuid().as_raw() {
         return Err(refused(path, "it belongs to another user"));
     }
-    if status.mode() & (OTHERS_WRITE | GROUP_WRITES) != 0 {
+    if status.mode() & GROUP_OR_OTHERS_WRITE != 0 {
         return Err(refused(path, "other users can write there"));
     }
     Ok(())

@@ -151,11 +151,9 @@ impl<F: Files> Reader<F> {
         if let Some(head) = self.head {
             return Ok(head);
         }
-        self.fill(spool, 0, HEADER_BYTES + Head::BYTES)?;
-        let bytes = self.from(0);
-        let head = Header::parse(bytes, self.name.salt())
-            .filter(|header| header.is_whole(bytes, self.name.salt()))
-            .map(|header| header.frame(bytes))
+        let head = self
+            .whole_at(spool, 0)?
+            .map(|header| header.frame(self.from(0)))
             .filter(|frame| frame.kind == FrameKind::Head)
             .and_then(|frame| Head::from_payload(frame.payload));
         self.head = Some(head);
@@ -295,8 +293,8 @@ impl<F: Files> Reader<F> {
             sequence: header.sequence(),
         };
         // The head is not a record.
-        let is_head_missing = expected == 0 && missing > 0;
-        let records = u64::from(missing) - u64::from(is_head_missing);
+        let heads = u32::from(expected == 0);
+        let records = u64::from(missing.saturating_sub(heads));
         FrameResult::Damaged(Damage { records, bytes })
     }
 

@@ -332,3 +332,34 @@ pub(crate) struct Segment {
     pub(crate) name: Name,
     pub(crate) length: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A spool has many segments: what is removed is a small part of it.
+    #[test]
+    fn segments_are_parts_of_what_the_limits_allow() {
+        const KIB: u64 = 1 << 10;
+        const MIB: u64 = 1 << 20;
+        for (max_bytes, segment_bytes) in [
+            (0, 4 * KIB),
+            (MIB, 16 * KIB),
+            (32 * MIB, 512 * KIB),
+            (1024 * MIB, MIB),
+        ] {
+            let limits = Limits {
+                max_bytes,
+                ..Limits::default()
+            };
+            assert_eq!(limits.segment_bytes(), segment_bytes);
+        }
+        for (hours, segment_minutes) in [(2, 5), (12, 30), (24, 60), (48, 60)] {
+            let limits = Limits {
+                max_age: Duration::from_secs(hours * 3600),
+                ..Limits::default()
+            };
+            assert_eq!(limits.segment_age_ms(), segment_minutes * 60_000);
+        }
+    }
+}

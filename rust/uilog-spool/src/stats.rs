@@ -31,6 +31,18 @@ pub struct LossCounts {
     pub counts_lost: u64,
 }
 
+impl LossCounts {
+    /// What the sender and the evictors remember together.
+    pub(crate) fn of(sent: &SenderState, evicted: &Evicted) -> Self {
+        Self {
+            evicted: evicted.records,
+            rejected: sent.rejected,
+            damaged: sent.damage.records + evicted.damage.records,
+            counts_lost: sent.lost + evicted.lost,
+        }
+    }
+}
+
 /// The records in a spool, and the results of earlier ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -73,6 +85,22 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// What the counts say; nothing of what waits.
+    fn of(sent: &SenderState, evicted: &Evicted) -> Self {
+        let losses = LossCounts::of(sent, evicted);
+        Self {
+            sent: sent.records,
+            evicted: losses.evicted,
+            evicted_bytes: evicted.bytes,
+            rejected: losses.rejected,
+            rejected_dropped: sent.rejected_dropped,
+            damaged: losses.damaged,
+            damaged_bytes: sent.damage.bytes + evicted.damage.bytes,
+            counts_lost: losses.counts_lost,
+            ..Self::default()
+        }
+    }
+
     /// Subtracts the losses that the user has acknowledged. If the counts have
     /// restarted since, these are unknown, and nothing is subtracted.
     fn without(&mut self, forgotten: AcknowledgedLosses) {
@@ -95,17 +123,7 @@ impl<F: Files> Spool<F> {
     pub fn stats(&self) -> Result<Stats, Error> {
         let sent = SenderState::load(self)?;
         let evicted = Evicted::load(self)?;
-        let mut stats = Stats {
-            sent: sent.records,
-            evicted: evicted.records,
-            evicted_bytes: evicted.bytes,
-            rejected: sent.rejected,
-            rejected_dropped: sent.rejected_dropped,
-            damaged: sent.damage.records + evicted.damage.records,
-            damaged_bytes: sent.damage.bytes + evicted.damage.bytes,
-            counts_lost: sent.lost + evicted.lost,
-            ..Stats::default()
-        };
+        let mut stats = Stats::of(&sent, &evicted);
         let segments = self.segments(Class::Pending)?;
         stats.files = segments.len() as u64;
         stats.file_bytes = segments.iter().map(|it| it.length).sum();
@@ -113,26 +131,23 @@ impl<F: Files> Spool<F> {
             stats.empty += u64::from(segment.length == 0);
             let name = segment.name;
             let places = sent.places.get(&name).copied().unwrap_or_default();
-            match Reader::open(self, name, places.lowest()) {
-                Ok(Some(reader)) => {
-                    if self.count(reader, places, &mut stats).is_err() {
-                        stats.unreadable += 1;
-                    }
-                }
-                Ok(None) => {}
-                Err(_) => stats.unreadable += 1,
-            }
+            let counted = Reader::open(self, name, places.lowest())
+                .and_then(|it| self.count(it, places, &mut stats));
+            stats.unreadable += u64::from(counted.is_err());
         }
         Ok(stats)
     }
 
-    /// Counts what waits in a segment.
+    /// Counts what waits in a segment, if that is still there.
     fn count(
         &self,
-        mut reader: Reader<F>,
+        reader: Option<Reader<F>>,
         places: ChannelProgress,
         stats: &mut Stats,
     ) -> Result<(), Error> {
+        let Some(mut reader) = reader else {
+            return Ok(());
+        };
         let head = reader.head(self)?;
         let age_ms = self.age_ms(reader.name(), head).unwrap_or(0);
         // For each channel: records after such a record wait with it.
@@ -246,12 +261,7 @@ impl<F: Files> Spool<F> {
     pub fn losses(&self) -> Result<LossCounts, Error> {
         let sent = SenderState::load(self)?;
         let evicted = Evicted::load(self)?;
-        Ok(LossCounts {
-            evicted: evicted.records,
-            rejected: sent.rejected,
-            damaged: sent.damage.records + evicted.damage.records,
-            counts_lost: sent.lost + evicted.lost,
-        })
+        Ok(LossCounts::of(&sent, &evicted))
     }
 
     /// As [`Spool::stats`], without the losses that were there when
@@ -266,5 +276,52 @@ impl<F: Files> Spool<F> {
         let mut stats = self.stats()?;
         stats.without(forgotten);
         Ok(stats)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::Damage;
+
+    /// Two processes count, each in a file of its own.
+    #[test]
+    fn losses_are_those_of_both_files() {
+        let mut sent = SenderState::default();
+        sent.records = 1;
+        sent.rejected = 2;
+        sent.rejected_dropped = 4;
+        sent.damage.records = 8;
+        sent.damage.bytes = 16;
+        sent.lost = 32;
+        let evicted = Evicted {
+            records: 64,
+            bytes: 128,
+            damage: Damage {
+                records: 256,
+                bytes: 512,
+            },
+            lost: 1024,
+            ..Evicted::default()
+        };
+        let losses = LossCounts {
+            evicted: 64,
+            rejected: 2,
+            damaged: 8 + 256,
+            counts_lost: 32 + 1024,
+        };
+        assert_eq!(LossCounts::of(&sent, &evicted), losses);
+        let stats = Stats {
+            sent: 1,
+            evicted: 64,
+            evicted_bytes: 128,
+            rejected: 2,
+            rejected_dropped: 4,
+            damaged: 8 + 256,
+            damaged_bytes: 16 + 512,
+            counts_lost: 32 + 1024,
+            ..Stats::default()
+        };
+        assert_eq!(Stats::of(&sent, &evicted), stats);
     }
 }

@@ -77,3 +77,46 @@ fn read_at(log: &LogFile, into: &mut [u8], start: u64) -> io::Result<usize> {
     }
     Ok(filled)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_block_is_read_once_until_it_is_forgotten() {
+        const LEN: usize = 4 * READ_AHEAD;
+        let log = LogFile {
+            file: tempfile::tempfile().unwrap(),
+            path: PathBuf::new(),
+            id: (0, 0),
+            len: LEN as u64,
+        };
+        let write = |byte| log.file.write_all_at(&[byte; LEN], 0).unwrap();
+        let read = |ahead: &mut ReadAhead, start, count| {
+            let mut into = Vec::new();
+            let read = ahead.read(&log, start, count, &mut into).unwrap();
+            assert_eq!(read, into.len());
+            into
+        };
+        let mut ahead = ReadAhead::default();
+        write(b'a');
+        assert_eq!(read(&mut ahead, 10, 5), b"aaaaa");
+        write(b'b');
+        let end = 10 + READ_AHEAD as u64;
+        for start in [10, 11, end - 5] {
+            assert_eq!(read(&mut ahead, start, 5), b"aaaaa", "{start}");
+        }
+        // Not all of it is there, or not any more.
+        assert_eq!(read(&mut ahead, end - 4, 5), b"bbbbb");
+        assert_eq!(read(&mut ahead, 10, 5), b"bbbbb");
+        write(b'c');
+        ahead.forget();
+        assert_eq!(read(&mut ahead, 10, 5), b"ccccc");
+        assert_eq!(read(&mut ahead, 1, 2 * READ_AHEAD).len(), 2 * READ_AHEAD);
+        assert_eq!(read(&mut ahead, LEN as u64 - 3, 5), b"ccc");
+        let all = read(&mut ahead, LEN as u64 - 3, READ_AHEAD);
+        assert_eq!(all, b"ccc");
+    }
+}

@@ -525,6 +525,30 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_of_a_loss_is_told() {
+        let (_dir, choice, block) = environment();
+        let cause_of = |jobs: u64, unreported: u64, refused_by: u64| {
+            let (mut writer, readers, path) = queue_of(&block, jobs);
+            writer.set_unreported(unreported).unwrap();
+            let word = refused_by.to_le_bytes();
+            readers.write_all_at(&word, 512 + 7 * 8).unwrap();
+            kill(&path, (writer, readers));
+            claimed(&choice).remove(0).detail
+        };
+        for ((jobs, unreported, refused_by), cause) in [
+            (
+                (1, 0, 0),
+                "/bin/uilog dispatch has ended before it has done",
+            ),
+            ((0, 1, 0), "hg and its dispatcher were killed"),
+            ((1, 0, 3), "/bin/uilog speaks protocol 3, this hg "),
+        ] {
+            let detail = cause_of(jobs, unreported, refused_by);
+            assert!(detail.starts_with(cause), "{detail}");
+        }
+    }
+
+    #[test]
     fn what_is_no_page_is_neither_followed_nor_waited_for() {
         let (dir, choice, block) = environment();
         let (writer, readers, path) = queue_of(&block, 1);

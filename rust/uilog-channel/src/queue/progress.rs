@@ -192,3 +192,70 @@ impl Progress {
         Self::from_words(own, words.last().copied().unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No sum of some of these is a sum of others.
+    fn progress() -> Progress {
+        Progress {
+            started: 1 << 20,
+            not_started: 1 << 19,
+            records: 1 << 18,
+            scripts: 1 << 21,
+            records_lost: 1 << 8,
+            at_risk: 1 << 7,
+            told: 1 << 6,
+            succeeded: 1 << 5,
+            failed: 1 << 4,
+            timed_out: 1 << 3,
+            unseen: 1 << 2,
+            ..Progress::default()
+        }
+    }
+
+    #[test]
+    fn what_is_done_lost_or_running_follows_from_the_words() {
+        let it = progress();
+        assert_eq!(it.done(), it.started + it.not_started + it.records);
+        let lost = it.records_lost + it.not_started;
+        assert_eq!(it.unreported(), lost - it.told + it.at_risk);
+        let claimed = it.scripts - it.started;
+        assert_eq!(it.uncertain(), claimed - it.not_started);
+        let ended = it.succeeded + it.failed + it.timed_out + it.unseen;
+        assert_eq!(it.running(), it.started - ended);
+    }
+
+    #[test]
+    fn what_two_readers_have_done_is_added_word_by_word() {
+        let (one, none) = (progress(), Progress::default());
+        assert_eq!(one.plus(none), one);
+        let sum = one.plus(one);
+        assert_eq!(sum.to_words(), one.to_words().map(|word| 2 * word));
+        assert_eq!(sum.told, 2 * one.told);
+    }
+
+    #[test]
+    fn a_whole_is_delivered_as_its_worst_part() {
+        use Delivery::Deferred;
+        use Delivery::Done;
+        use Delivery::Pending;
+        let order = [Done, Deferred, Pending];
+        for (worse, one) in order.into_iter().enumerate() {
+            for (other, two) in order.into_iter().enumerate() {
+                assert_eq!(one.and(two), order[worse.max(other)]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_running_command_is_read_as_it_was_written() {
+        for depth in [0, 1, u16::MAX] {
+            let command = OpenCommand { at: 4096, depth };
+            assert_eq!(OpenCommand::of(command.word()), Some(command));
+            let none = OpenCommand { at: 0, depth };
+            assert_eq!(OpenCommand::of(none.word()), None);
+        }
+    }
+}

@@ -3,11 +3,17 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use uilog_event::event::SessionId;
 
 use super::layout::PAGE_BYTES;
 use super::layout::begin_frame;
 use super::layout::end_frame;
+use super::making::Creator;
+use super::making::page_apart;
 use super::page::Page;
+use super::page::is_apart;
 use super::progress::OpenCommand;
 use super::progress::Progress;
 use super::reader::BegunCommand;
@@ -108,6 +114,45 @@ fn memory_is_bounded_and_given_back() {
     move_to(&mut second, next);
     assert!(second.frame_at(pinned).is_err());
     assert_eq!(second.frame_at(newer).unwrap().len(), 10_000);
+}
+
+#[test]
+fn a_frame_that_is_longer_than_the_queue_may_be_is_refused() {
+    let (mut writer, mut reader) = pair(1 << 20);
+    let end = writer.committed().end;
+    let error = writer.append(&framed(&[7; 1 << 21]), 1).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(writer.committed().end, end);
+    let long = vec![8; 300_000];
+    for payload in [&long[..], b"short"] {
+        let at = writer.append(&framed(payload), 1).unwrap();
+        assert_eq!(reader.frame(at).unwrap().unwrap().0, payload);
+    }
+}
+
+#[test]
+fn a_page_says_whether_its_frames_are_in_another_file() {
+    let (writer, _) = pair(1 << 20);
+    assert!(!is_apart(writer.page()));
+    let page = tempfile::tempfile().unwrap();
+    assert!(!is_apart(&page));
+    let creator = Creator {
+        pid: 1,
+        micros: 2,
+        session: SessionId(3),
+        program: Path::new("/bin/uilog"),
+        path: Path::new("/run/page"),
+    };
+    let text = page_apart(1 << 20, &creator);
+    page.write_all_at(&text, 0).unwrap();
+    assert!(is_apart(&page));
+    let read = Page::read(&page).unwrap();
+    assert_eq!((read.maker_pid, read.maker_micros), (1, 2));
+    assert_eq!((read.session, read.is_claimed), (SessionId(3), false));
+    assert_eq!(read.program, "/bin/uilog");
+    assert_eq!(read.path, Path::new("/run/page"));
+    page.write_all_at(b"x", 0).unwrap();
+    assert!(!is_apart(&page), "it is no page");
 }
 
 #[test]

@@ -283,16 +283,19 @@ pub(crate) struct Evicted {
 
 impl Evicted {
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
+        Ok(match load(spool, EVICTED)? {
+            Loaded::Absent => Self::default(),
+            Loaded::Damaged => Self {
+                lost: 1,
+                ..Self::default()
+            },
+            Loaded::Text(text) => Self::parse(&text),
+        })
+    }
+
+    fn parse(text: &str) -> Self {
         let mut evicted = Self::default();
-        let text = match load(spool, EVICTED)? {
-            Loaded::Absent => return Ok(evicted),
-            Loaded::Damaged => {
-                evicted.lost = 1;
-                return Ok(evicted);
-            }
-            Loaded::Text(text) => text,
-        };
-        for (key, value) in items(&text) {
+        for (key, value) in items(text) {
             match key {
                 "records" => evicted.records = number(value),
                 "bytes" => evicted.bytes = number(value),
@@ -303,10 +306,10 @@ impl Evicted {
                 _ => {}
             }
         }
-        Ok(evicted)
+        evicted
     }
 
-    pub(crate) fn save<F: Files>(&self, spool: &Spool<F>) -> Result<(), Error> {
+    fn to_text(&self) -> Text {
         let mut text = Text::default();
         text.item("records", self.records);
         text.item("bytes", self.bytes);
@@ -316,7 +319,11 @@ impl Evicted {
         for (name, place) in &self.leaving {
             text.place("leaving", *name, *place);
         }
-        save(spool, EVICTED, text)
+        text
+    }
+
+    pub(crate) fn save<F: Files>(&self, spool: &Spool<F>) -> Result<(), Error> {
+        save(spool, EVICTED, self.to_text())
     }
 }
 
@@ -332,11 +339,15 @@ pub(crate) struct AcknowledgedLosses {
 impl AcknowledgedLosses {
     /// None, if it is damaged: reporting twice is better than not at all.
     pub(crate) fn load<F: Files>(spool: &Spool<F>) -> Result<Self, Error> {
+        Ok(match load(spool, FORGOTTEN)? {
+            Loaded::Absent | Loaded::Damaged => Self::default(),
+            Loaded::Text(text) => Self::parse(&text),
+        })
+    }
+
+    fn parse(text: &str) -> Self {
         let mut forgotten = Self::default();
-        let Loaded::Text(text) = load(spool, FORGOTTEN)? else {
-            return Ok(forgotten);
-        };
-        for (key, value) in items(&text) {
+        for (key, value) in items(text) {
             match key {
                 "evicted" => forgotten.evicted = number(value),
                 "rejected" => forgotten.rejected = number(value),
@@ -345,16 +356,20 @@ impl AcknowledgedLosses {
                 _ => {}
             }
         }
-        Ok(forgotten)
+        forgotten
     }
 
-    /// For the sender only.
-    pub(crate) fn save<F: Files>(self, spool: &Spool<F>) -> Result<(), Error> {
+    fn to_text(self) -> Text {
         let mut text = Text::default();
         text.item("evicted", self.evicted);
         text.item("rejected", self.rejected);
         text.item("damaged", self.damaged);
         text.item("lost", self.counts_lost);
-        save(spool, FORGOTTEN, text)
+        text
+    }
+
+    /// For the sender only.
+    pub(crate) fn save<F: Files>(self, spool: &Spool<F>) -> Result<(), Error> {
+        save(spool, FORGOTTEN, self.to_text())
     }
 }

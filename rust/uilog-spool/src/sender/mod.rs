@@ -40,6 +40,7 @@ use crate::segment::Damage;
 use crate::segment::Reader;
 use crate::segment::Step;
 use crate::spool::Spool;
+use crate::stats::LossCounts;
 use crate::writer::Writer;
 
 /// The name of the file that the sender has locked. Its time of modification
@@ -218,11 +219,12 @@ impl<F: Files> Sender<F> {
         // What the others remember must not be newer than the counts.
         self.save()?;
         let evicted = Evicted::load(&self.spool)?;
+        let losses = LossCounts::of(&self.sent, &evicted);
         let forgotten = AcknowledgedLosses {
-            evicted: evicted.records,
-            rejected: self.sent.rejected,
-            damaged: self.sent.damage.records + evicted.damage.records,
-            counts_lost: self.sent.lost + evicted.lost,
+            evicted: losses.evicted,
+            rejected: losses.rejected,
+            damaged: losses.damaged,
+            counts_lost: losses.counts_lost,
         };
         forgotten.save(&self.spool)?;
         Ok(removed)

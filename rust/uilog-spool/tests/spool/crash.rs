@@ -248,6 +248,41 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     }
 }
 
+/// Users are told to make room, or what else to do.
+#[test]
+fn a_file_that_cannot_be_created_is_told_with_the_reason() {
+    let options = options(SyncPolicy::Each, MAX_BYTES);
+    let process = Disk::new().process();
+    let mut writer = Writer::new(&open(&process, &options));
+    process.fill_disk_from(0);
+    let mut ledger = Ledger::default();
+    let error = ledger.append(&mut writer, 1, 10).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    process.plan(Plan::Work);
+    ledger.append(&mut writer, 1, 10).unwrap();
+}
+
+#[test]
+fn rejected_records_that_cannot_be_kept_are_counted_as_deleted() {
+    let options = options(SyncPolicy::Each, MAX_BYTES);
+    let process = Disk::new().process();
+    let spool = open(&process, &options);
+    let mut ledger = Ledger::default();
+    ledger.append_all(&mut Writer::new(&spool), 1, &[10; 4]);
+    let mut sender = Sender::try_lock(&spool).unwrap().unwrap();
+    for rejected in [&[0][..], &[0, 1]] {
+        let batch = sender.next_batch(2, 1000).unwrap();
+        process.fill_disk_from(0);
+        // The counts cannot be written either, until there is room.
+        sender.reject(batch, rejected, b"no").unwrap_err();
+        process.plan(Plan::Work);
+    }
+    drop(sender);
+    let stats = spool.stats().unwrap();
+    assert_eq!((stats.sent, stats.pending), (1, 0));
+    assert_eq!((stats.rejected, stats.rejected_dropped), (3, 3));
+}
+
 /// A power cut takes away what has been sent. A writer must not put something
 /// in its place that would count as sent.
 #[test]

@@ -190,6 +190,62 @@ fn a_damaged_record_costs_itself() {
     }
 }
 
+/// The sequence numbers say whether a record is missing.
+#[test]
+fn what_is_missing_or_added_between_records_is_counted() {
+    for (removed, added, damaged) in [(1, 0, 1), (0, 10, 0), (1, 10, 1)] {
+        let place = place(Limits::default());
+        let mut writer = Writer::new(&place.spool);
+        let mut ends = Vec::new();
+        for number in 0..4 {
+            writer.append(&id(number), b"payload").unwrap();
+            let length = fs::metadata(&place.segments()[0]).unwrap().len();
+            ends.push(length as usize);
+        }
+        drop(writer);
+        let path = &place.segments()[0];
+        let whole = fs::read(path).unwrap();
+        let (before, rest) = (&whole[..ends[0]], &whole[ends[removed]..]);
+        fs::write(path, [before, &vec![b'x'; added], rest].concat()).unwrap();
+        let found = place.drain().into_iter().map(|it| it.id);
+        let expected = [0].into_iter().chain(1 + removed..4).map(id);
+        assert!(found.eq(expected), "{removed} removed, {added} added");
+        let stats = place.spool.stats().unwrap();
+        assert_eq!(
+            (stats.damaged, stats.damaged_bytes),
+            (damaged, added as u64)
+        );
+    }
+}
+
+#[test]
+fn a_batch_has_one_result() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    for number in 0..4 {
+        writer.append(&id(number), b"payload").unwrap();
+    }
+    let mut sender = Sender::try_lock(&place.spool).unwrap().unwrap();
+    let batch = sender.next_batch(2, 100).unwrap();
+    sender.finish_up_to(&batch, 2, &[], b"", 0).unwrap();
+    sender.finish_up_to(&batch, 2, &[0, 1], b"no", 2).unwrap();
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.sent, stats.rejected, stats.pending), (2, 0, 2));
+}
+
+#[test]
+fn files_that_are_empty_are_shown() {
+    let place = place(Limits::default());
+    let mut writer = Writer::new(&place.spool);
+    writer.append(&id(1), b"payload").unwrap();
+    for time in [1, 2] {
+        let name = format!("{time:012x}-0123456789abcdef.seg1");
+        fs::write(place.spool.dir().join(name), b"").unwrap();
+    }
+    let stats = place.spool.stats().unwrap();
+    assert_eq!((stats.files, stats.empty, stats.pending), (3, 2, 1));
+}
+
 #[test]
 fn a_frame_in_a_payload_is_not_delivered() {
     let place = place(Limits::default());
