@@ -47,7 +47,7 @@ PIP := .venv/bin/python -m pip --quiet
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help venv venvs versions demo demo-fleet dist test test-all test-versions \
-  test-dist soak upstream bench fuzz generated site audit msrv clean distclean FORCE
+  test-dist soak upstream bench fuzz sanitize generated site audit msrv clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -64,6 +64,8 @@ help:
 	@echo 'make test-dist  install these in bare Debian systems; needs root'
 	@echo 'make bench      compare the cost with that of stock hg'
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
+	@echo 'make sanitize   crates with unsafe code, with AddressSanitizer;'
+	@echo '                ARGS="CRATE" for one of them'
 	@echo 'make site       the documentation as a web site: target/site/book'
 	@echo 'make audit      licences, sources and known vulnerabilities of dependencies'
 	@echo 'make msrv       compile with the oldest Rust that is supported'
@@ -345,6 +347,10 @@ fuzz:
 	  done; \
 	else echo 'LEFT OUT: fuzzing because there is no cargo-fuzz' \
 	  '(or no nightly Rust)'; fi
+
+# The tests of each crate with unsafe code, in target/sanitize.
+sanitize:
+	tests/sanitize.sh $(ARGS)
 
 # What shells and man are told of the arguments is in the tree, and so are what
 # hg and the documentation tell of settings, the dashboard of the queries, and
