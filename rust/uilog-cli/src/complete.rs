@@ -122,11 +122,15 @@ fn answer(
         }
     }
     let (begin, value, proposal) = match (open, last.split_once('=')) {
-        (Some(open), _) if !last.starts_with('-') || !is_optional(open) => (
-            String::new(),
-            last.as_str(),
-            of_argument(open, command, names),
-        ),
+        (Some(open), _)
+            if !last.starts_with('-') || !has_optional_value(open) =>
+        {
+            (
+                String::new(),
+                last.as_str(),
+                of_argument(open, command, names),
+            )
+        }
         (_, Some((flag, value)))
             if flag.starts_with("--") && !is_after_dashes =>
         {
@@ -182,9 +186,10 @@ fn takes_value(argument: &Arg) -> bool {
 }
 
 /// Whether an option may stand without its value.
-fn is_optional(option: &Arg) -> bool {
+pub(crate) fn has_optional_value(option: &Arg) -> bool {
     let range = option.get_num_args();
-    range.is_some_and(|range| range.min_values() == 0)
+    !option.is_positional()
+        && range.is_some_and(|range| range.min_values() == 0)
 }
 
 /// The positional argument that comes after so many of them.
