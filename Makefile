@@ -47,8 +47,8 @@ PIP := .venv/bin/python -m pip --quiet
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help venv venvs versions demo demo-fleet dist test test-all test-versions \
-  test-dist soak upstream bench fuzz mutants generated site audit msrv clean \
-  distclean FORCE
+  test-dist soak upstream bench fuzz mutants sanitize generated site audit msrv \
+  clean distclean FORCE
 
 help:
 	@echo 'make venv       .venv/bin/hg ($(HG)) and .venv/bin/uilog'
@@ -67,6 +67,8 @@ help:
 	@echo 'make fuzz       the parsers on made-up input; ARGS="SECONDS" for how long'
 	@echo 'make mutants    whether the tests of CRATES="uilog-..." notice faults in the'
 	@echo '                code; SHARD=3/20 is every 20th fault, from the third on'
+	@echo 'make sanitize   crates with unsafe code, with AddressSanitizer;'
+	@echo '                ARGS="CRATE" for one of them'
 	@echo 'make site       the documentation as a web site: target/site/book'
 	@echo 'make audit      licences, sources and known vulnerabilities of dependencies'
 	@echo 'make msrv       compile with the oldest Rust that is supported'
@@ -370,6 +372,10 @@ mutants: $(MUTANTS)/bin/cargo-mutants
 	    --shard $(SHARD) --output target/mutants/$$crate $(ARGS); \
 	done; \
 	cd tests && $(PYTHON) -m tools.mutants $(CURDIR)/target/mutants $(CRATES)
+
+# The tests of each crate with unsafe code, in target/sanitize.
+sanitize:
+	tests/sanitize.sh $(ARGS)
 
 # What shells and man are told of the arguments is in the tree, and so are what
 # hg and the documentation tell of settings, the dashboard of the queries, and

@@ -29,7 +29,7 @@ Any program
   command: sh -c 'echo out; exit 3'
   commandfinish sh 3: sh -c 'echo out; exit 3' exited 3 after N seconds
 
-Without options of our own, `--` may be left out.
+Before the program's name, `--` may be left out.
 
   $ uilog run echo -n --config x
   --config x (no-eol)
@@ -46,6 +46,21 @@ Without options of our own, `--` may be left out.
 
   $ uilog run > /dev/null 2>&1
   [2]
+
+An option that uilog does not have is an error. After `--`, it is a program's name.
+
+  $ uilog run --nonsense -- touch started 2> errors
+  [2]
+  $ head -1 errors
+  error: unexpected argument '--nonsense' found
+  $ test -e started
+  [1]
+  $ uilog run -- --nonsense
+  uilog: cannot run '--nonsense': No such file or directory
+  [127]
+  $ shown
+  command: --nonsense
+  commandfinish --nonsense 127: --nonsense exited 127 after N seconds
 
 rhg
 ===

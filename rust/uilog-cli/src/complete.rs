@@ -176,7 +176,7 @@ impl<'c> Position<'c> {
     ) -> (String, &'w str, Proposal) {
         let command = self.command;
         if let Some(open) = self.open
-            && (!last.starts_with('-') || !is_optional(open))
+            && (!last.starts_with('-') || !has_optional_value(open))
         {
             let proposal = of_argument(open, command, names);
             return (String::new(), last, proposal);
@@ -220,9 +220,10 @@ fn takes_value(argument: &Arg) -> bool {
 }
 
 /// Whether an option may stand without its value.
-fn is_optional(option: &Arg) -> bool {
+pub(crate) fn has_optional_value(option: &Arg) -> bool {
     let range = option.get_num_args();
-    range.is_some_and(|range| range.min_values() == 0)
+    !option.is_positional()
+        && range.is_some_and(|range| range.min_values() == 0)
 }
 
 /// The positional argument that comes after so many of them.

@@ -222,11 +222,7 @@ fn values(argument: &Arg) -> String {
     );
     let names = names.iter().map(|it| format!("\\fI{}\\fR", escaped(it)));
     let names = names.collect::<Vec<_>>().join(" ");
-    let is_optional = argument
-        .get_num_args()
-        .is_some_and(|range| range.min_values() == 0)
-        && !argument.is_positional();
-    if is_optional {
+    if complete::has_optional_value(argument) {
         format!(" [{names}]")
     } else {
         format!(" {names}")

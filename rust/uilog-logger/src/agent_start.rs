@@ -39,13 +39,19 @@ const INHERITED: [&[u8]; 5] = [
     b"XDG_STATE_HOME",
 ];
 
-/// By these, and by variables that describe a job, the runners of Jenkins and
-/// GitHub find what a job has left, and kill it.
-const MARKS_OF_JOBS: [&[u8]; 4] = [
+/// By these, and by variables that describe a job, the runners of Jenkins,
+/// GitHub and Azure Pipelines find what a job has left, and kill it. Those of
+/// Jenkins: `Job.getCharacteristicEnvVars` and `Run.getCharacteristicEnvVars`,
+/// of which a process must have all, and a Pipeline's `JENKINS_NODE_COOKIE`.
+const MARKS_OF_JOBS: [&[u8]; 8] = [
+    b"BUILD_TAG",
     b"HUDSON_COOKIE",
+    b"HUDSON_SERVER_COOKIE",
     b"JENKINS_NODE_COOKIE",
     b"JENKINS_SERVER_COOKIE",
+    b"JOB_BASE_NAME",
     b"RUNNER_TRACKING_ID",
+    b"VSTS_PROCESS_LOOKUP_ID",
 ];
 
 /// Starts an agent in a runtime directory, with this program, unless one runs
@@ -134,10 +140,13 @@ mod tests {
         let block = b"BUILD_ID=7\0HOME=/h\0TOKEN=x\0HGRCPATH=/rc\0PATH=/evil\0\
                       XDG_CONFIG_HOME=/c\0XDG_STATE_HOME=/s\0HG=/hg\0\
                       XDG_RUNTIME_DIR=/r\0LD_PRELOAD=x\0OUT=/o\0\
-                      RUNNER_TRACKING_ID=1\0";
+                      RUNNER_TRACKING_ID=1\0VSTS_PROCESS_LOOKUP_ID=vsts_1\0\
+                      HUDSON_SERVER_COOKIE=1\0BUILD_TAG=j-7\0JOB_BASE_NAME=j\0";
         let sinks = [
             ("sink.a", "file:$OUT/${BUILD_ID}/$RUNNER_TRACKING_ID"),
             ("sink.b", "file:$PATH/$HOME/$NONE"),
+            ("sink.c", "file:$OUT/$VSTS_PROCESS_LOOKUP_ID/$BUILD_TAG"),
+            ("sink.d", "file:$OUT/$HUDSON_SERVER_COOKIE/$JOB_BASE_NAME"),
         ];
         let bytes = |text: &str| text.as_bytes().to_vec();
         let items = sinks.map(|(name, value)| (bytes(name), bytes(value)));

@@ -7,11 +7,16 @@ use std::path::Path;
 
 use uilog_event::event::SessionId;
 
+use super::layout::FIRST_FRAME;
+use super::layout::OPEN_AT;
 use super::layout::PAGE_BYTES;
+use super::layout::RELEASE_STEP;
+use super::layout::WRITER_AT;
 use super::layout::begin_frame;
 use super::layout::end_frame;
 use super::making::Creator;
 use super::making::page_apart;
+use super::layout::write_words;
 use super::page::Page;
 use super::page::is_apart;
 use super::progress::OpenCommand;
@@ -365,6 +370,47 @@ fn whoever_reads_ends_the_commands_of_a_dead_writer() {
     assert_eq!(reader.open_command().unwrap(), Some(outer));
     reader.append_for_dead(&[], 0, 0).unwrap();
     assert_eq!(reader.open_command().unwrap(), None);
+}
+
+#[test]
+fn nothing_is_appended_at_a_damaged_end() {
+    let (mut writer, mut reader) = pair(1 << 20);
+    let at = writer.append(&framed(b"one"), 1).unwrap();
+    let (_, next) = reader.frame(at).unwrap().unwrap();
+    move_to(&mut reader, next);
+    let file = writer.page().try_clone().unwrap();
+    write_words(&file, OPEN_AT, [1 << 48 | at]).unwrap();
+    let length = file.metadata().unwrap().len();
+    let beyond = [length + 1, 1 << 40, i64::MAX as u64, u64::MAX - 3, u64::MAX];
+    let before = [0, 1, WRITER_AT, FIRST_FRAME - 1, FIRST_FRAME];
+    for end in beyond.into_iter().chain(before) {
+        write_words(&file, WRITER_AT, [end]).unwrap();
+        let content = || {
+            let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        let untouched = content();
+        let error = reader.append_for_dead(&framed(b"lost"), 1, 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{end}");
+        assert!(content() == untouched, "{end}");
+    }
+    // The page can be told nevertheless that no command runs.
+    reader.append_for_dead(&[], 0, 0).unwrap();
+    assert_eq!(reader.open_command().unwrap(), None);
+}
+
+#[test]
+fn events_of_a_dead_writer_take_no_more_memory_than_its_frames() {
+    let (mut writer, mut reader) = pair(1 << 20);
+    let frame = framed(&[7; 300_000]);
+    writer.append(&frame, 1).unwrap();
+    let before = reader.bytes().unwrap();
+    reader.append_for_dead(&frame, 1, 0).unwrap();
+    let error = reader.append_for_dead(&frame, 1, 0).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(reader.bytes().unwrap() <= 2 * before + RELEASE_STEP);
+    assert_eq!(reader.committed().unwrap().jobs, 2);
 }
 
 #[test]

@@ -73,7 +73,6 @@ pub(crate) struct Arguments {
     #[arg(
         required_unless_present = "install_hint",
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         value_name = "COMMAND"
     )]
     command: Vec<OsString>,
@@ -232,4 +231,46 @@ fn entries(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     block
         .split(|byte| *byte == 0)
         .filter(|entry| !entry.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+    use clap::FromArgMatches;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Vec<OsString>, clap::Error> {
+        let command = Arguments::augment_args(Command::new("run"));
+        let words = ["run"].iter().chain(words);
+        let matches = command.try_get_matches_from(words)?;
+        Ok(Arguments::from_arg_matches(&matches)?.command)
+    }
+
+    #[test]
+    fn an_unknown_option_is_an_error_and_no_program() {
+        for words in [&["--nonsense", "--", "true"][..], &["-x", "true"]] {
+            let error = parse(words).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnknownArgument, "{words:?}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        let text = parse(&["--confg", "a.b=c", "true"]).unwrap_err();
+        let text = text.to_string();
+        assert!(text.contains("'--confg'"), "{text}");
+        assert!(text.contains("similar"), "{text}");
+        assert!(text.contains("'--config'"), "{text}");
+    }
+
+    #[test]
+    fn what_follows_the_program_or_two_dashes_is_the_programs() {
+        for (words, program) in [
+            (&["echo", "-n", "--config", "x"][..], 0),
+            (&["echo", "--", "--nonsense"], 0),
+            (&["--", "--odd-program", "-x"], 1),
+            (&["--config", "a.b=c", "--", "-odd", "--", "x"], 3),
+        ] {
+            assert_eq!(parse(words).unwrap(), words[program..], "{words:?}");
+        }
+    }
 }

@@ -88,6 +88,8 @@ pub struct Reader {
     /// The frames of commands that have begun, as far as they may not have
     /// ended.
     begun: Vec<BegunCommand>,
+    /// How many bytes may still be appended for a dead writer, once asked.
+    room_for_dead: Option<u64>,
 }
 
 impl Reader {
@@ -128,6 +130,7 @@ impl Reader {
             references: VecDeque::new(),
             pinned: Vec::new(),
             begun: Vec::new(),
+            room_for_dead: None,
         };
         // In another protocol the words have other meanings.
         if is_readable(protocol) {
@@ -252,26 +255,51 @@ impl Reader {
         Ok(micros)
     }
 
-    /// Appends the event of a command that was killed with the writer;
-    /// afterwards the page refers to the enclosing command, `outer`. The caller
-    /// must know that the writer is dead and that there is no other reader.
+    /// Appends the event of a command that was killed with the writer, even if
+    /// the queue is full; afterwards the page refers to the enclosing command,
+    /// `outer`. The caller must know that the writer is dead and that there is
+    /// no other reader.
     ///
     /// # Errors
     ///
-    /// The queue cannot be written. Nothing has then been appended.
+    /// The queue cannot be written, or is damaged. Nothing has then been
+    /// appended.
     pub fn append_for_dead(
         &mut self,
         frames: &[u8],
         jobs: u64,
         outer: u64,
     ) -> io::Result<()> {
+        if frames.is_empty() {
+            return write_words(&self.page, OPEN_AT, [outer]);
+        }
         let mut words: [u64; WRITER_WORDS] = read_words(&self.page, WRITER_AT)?;
         let [end, all_jobs, _, _, _, _, open, _] = &mut words;
+        let length = self.data().metadata()?.len().max(FIRST_FRAME);
+        let added = frames.len() as u64;
+        if *end < self.low() || *end > length || added > self.room_for_dead()? {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         self.data().write_all_at(frames, *end)?;
-        *end += frames.len() as u64;
+        self.room_for_dead = self.room_for_dead.map(|room| room - added);
+        *end += added;
         *all_jobs = all_jobs.saturating_add(jobs);
         *open = outer;
         write_words(&self.page, WRITER_AT, words)
+    }
+
+    /// How many bytes may still be appended for a dead writer. Each event
+    /// repeats a frame of the queue, so all of them together fit into the
+    /// memory that the queue has before the first one, and a little more for
+    /// what is added to each. In a damaged queue, one frame can stand for many
+    /// commands.
+    fn room_for_dead(&mut self) -> io::Result<u64> {
+        if let Some(room) = self.room_for_dead {
+            return Ok(room);
+        }
+        let room = self.bytes()?.saturating_add(RELEASE_STEP);
+        self.room_for_dead = Some(room);
+        Ok(room)
     }
 
     /// What the writer has committed.
