@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A file system in memory: one on a disk allows a hundredth of the executions.
+/// A file system in memory, where no execution waits for a disk.
 const MEMORY: &str = "/dev/shm";
 
 /// A directory for one execution, in memory if there is such a file system.
