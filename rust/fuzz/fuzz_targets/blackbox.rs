@@ -69,7 +69,7 @@ fuzz_target!(|data: &[u8]| {
     });
     assert_eq!(at, log.len());
 
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = uilog_fuzz::directory();
     let path = dir.path().join("blackbox.log");
     fs::write(&path, log).expect("a log");
     let limit = usize::from(*limit);

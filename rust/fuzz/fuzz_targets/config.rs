@@ -57,7 +57,7 @@ fn model(data: &[u8]) -> Option<Items> {
 
 fuzz_target!(|data: &[u8]| {
     let expected = model(data);
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = uilog_fuzz::directory();
     let path = dir.path().join("hgrc");
     fs::write(&path, data).expect("a file");
     let variables = HashMap::from([

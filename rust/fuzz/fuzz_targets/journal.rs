@@ -13,7 +13,7 @@ use uilog_channel::journal::Journal;
 use uilog_channel::journal::grouped;
 
 fuzz_target!(|data: &[u8]| {
-    let dir = tempfile::tempdir().expect("a directory");
+    let dir = uilog_fuzz::directory();
     let mut environment = b"HOME=/nowhere\0XDG_STATE_HOME=".to_vec();
     environment.extend_from_slice(dir.path().as_os_str().as_bytes());
     environment.extend_from_slice(b"\0XDG_RUNTIME_DIR=");

@@ -1,6 +1,7 @@
 //! A queue's file may hold any bytes: nothing panics, every frame lies behind
-//! the one before it and within what is committed, and a frame can be read
-//! again by its position.
+//! the one before it and within what is committed, a frame can be read again by
+//! its position, and the events of commands that were killed are appended within
+//! a bound, after which the page refers to no command.
 //!
 //! The input changes a queue that hg's side has written: its first byte tells
 //! how many frames that has, the others are commands of four bytes, each of
@@ -14,6 +15,8 @@ use std::io::Seek;
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
+use uilog_channel::commandlost;
+use uilog_channel::commandlost::Death;
 use uilog_channel::phase::Phase;
 use uilog_channel::queue;
 use uilog_channel::queue::Page;
@@ -27,8 +30,10 @@ use uilog_event::event::Text;
 
 const MAX_BYTES: u64 = 1 << 20;
 const MAX_FRAMES: usize = 4096;
+/// What the events of killed commands may take besides a copy of the queue.
+const MAX_ADDED_BYTES: u64 = 512 << 10;
 
-fn frame(number: usize) -> Vec<u8> {
+fn frame(number: usize, outer: u64) -> Vec<u8> {
     let text = |bytes| Text(Cow::Borrowed(bytes));
     let record = RecordFrame::bare(Event::bare(b"command"));
     let frame = match number % 4 {
@@ -37,7 +42,7 @@ fn frame(number: usize) -> Vec<u8> {
         2 => Frame::Record(record),
         _ => Frame::Open(Open {
             has_ended: false,
-            outer: 0,
+            outer,
             began: 1,
             record,
         }),
@@ -95,6 +100,16 @@ fn read(file: File) {
         }
         position = next;
     }
+    let length =
+        |reader: &Reader| reader.page_file().metadata().expect("a file").len();
+    let before = length(&reader);
+    let death = Death {
+        signal: Some(9),
+        noticed_at: None,
+    };
+    let _ = commandlost::conclude(&mut reader, &death);
+    assert_eq!(reader.open_command().expect("a page"), None);
+    assert!(length(&reader) <= 2 * before + MAX_ADDED_BYTES);
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -108,7 +123,13 @@ fuzz_target!(|data: &[u8]| {
         let page = file.try_clone().expect("a descriptor");
         let mut writer = Writer::lay_out(page, MAX_BYTES).expect("a queue");
         for number in 0..usize::from(first % 16) {
-            writer.append(&frame(number), 1).expect("room");
+            let frame = frame(number, writer.open_word());
+            let at = writer.committed().end;
+            let appended = match number % 4 {
+                3 => writer.append_beginning(&frame, at, number as u64),
+                _ => writer.append(&frame, 1).map(drop),
+            };
+            appended.expect("room");
         }
         let mut bytes = Vec::new();
         file.rewind().expect("a file");

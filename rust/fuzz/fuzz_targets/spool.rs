@@ -61,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
     let [first, rest @ ..] = data else {
         return;
     };
-    let directory = tempfile::tempdir().expect("a directory");
+    let directory = uilog_fuzz::directory();
     let dir = directory.path().join("spool");
     let options = Options {
         sync: SyncPolicy::OnRequest,

@@ -136,18 +136,31 @@ impl Overview {
 
 /// The queues that are there.
 pub fn find(whereabouts: &QueueLocations) -> Vec<RecordQueue> {
+    let mut found = Vec::new();
+    for_each(whereabouts, |queue, _| found.push(queue));
+    found
+}
+
+/// Passes on each queue that is there, with its file, which can still be read
+/// when the queue has been removed.
+pub fn for_each(
+    whereabouts: &QueueLocations,
+    mut use_queue: impl FnMut(RecordQueue, File),
+) {
     let directories = whereabouts.directories();
     let key = Choice::of(&whereabouts.environment).key().to_owned();
     let key = key.as_str();
     let namespaces = agent_address::namespaces().ok();
-    let queues = directories.iter().flat_map(|dir| {
+    for dir in &directories {
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();
-        let namespaces = namespaces.as_deref();
-        names
-            .into_iter()
-            .filter_map(move |name| look(dir, &name, namespaces, key))
-    });
-    queues.collect()
+        for name in names {
+            if let Some((queue, file)) =
+                look(dir, &name, namespaces.as_deref(), key)
+            {
+                use_queue(queue, file);
+            }
+        }
+    }
 }
 
 /// The agents that run there, or are being started.
@@ -211,14 +224,14 @@ fn open(file: &File) -> Option<Reader> {
     (0..ATTEMPTS).find_map(|_| open().ok())
 }
 
-/// A queue in these directories; `own` is the key of this process's namespaces,
+/// A queue in these directories, and its file; `own` is the key of this process's namespaces,
 /// `key` that of the directory that its environment chooses.
 fn look(
     dir: &OwnDir,
     name: &OsStr,
     own: Option<&str>,
     key: &str,
-) -> Option<RecordQueue> {
+) -> Option<(RecordQueue, File)> {
     let protocol = agent_address::protocol_of(name)?;
     let file = dir.open(name, OFlag::O_RDWR).ok()?;
     let is_held = |holder| living_file::is_held(&file, holder).ok();
@@ -241,7 +254,7 @@ fn look(
     };
     let page = Page::read(&file).ok()?;
     if !page.has_words() {
-        return Some(queue);
+        return Some((queue, file));
     }
     // Also for versions that cannot be delivered here.
     queue.records = page.committed.jobs;
@@ -249,7 +262,7 @@ fn look(
     queue.lost = page.progress.records_lost;
     let Some(reader) = open(&file) else {
         queue.is_near = true;
-        return Some(queue);
+        return Some((queue, file));
     };
     if !is_alive {
         let open = reader.open_command().ok().flatten();
@@ -268,12 +281,14 @@ fn look(
     let environment = feed.environment(feed.queue.environment_at());
     queue.is_of_other_home =
         environment.is_ok_and(|it| Choice::of(&it).key() != key);
-    Some(queue)
+    Some((queue, file))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue;
+    use crate::queue::Origin;
 
     fn agent() -> Agent {
         Agent {
@@ -343,5 +358,37 @@ mod tests {
         let (agents, queues) = (Vec::new(), Vec::new());
         let nothing = Overview { agents, queues };
         assert!(nothing.is_empty() && !nothing.is_troubled());
+    }
+
+    #[test]
+    fn a_queue_can_be_read_when_it_has_been_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let mut environment = b"XDG_RUNTIME_DIR=".to_vec();
+        environment.extend_from_slice(home.path().as_os_str().as_bytes());
+        environment.push(0);
+        let place = agent_address::places(&environment, None).remove(0);
+        let dir = place.open(true).unwrap();
+        let name = agent_address::new_queue();
+        let file = dir.open_or_create(&name, OFlag::O_RDWR, 0o600).unwrap();
+        queue::lay_out_for_records(&file, 1 << 20, &Origin::default()).unwrap();
+        let mut reader = Reader::open(file.into()).unwrap();
+        let whereabouts = QueueLocations::new(&environment, None);
+        let path = dir.path().join(&name).display().to_string();
+        let mut found = Vec::new();
+        for_each(&whereabouts, |queue, file| {
+            if queue.path == path {
+                found.push(file);
+            }
+        });
+        // Its reader finishes it now.
+        reader.progress_mut().records_lost = 3;
+        reader.publish().unwrap();
+        dir.unlink(&name).unwrap();
+        assert!(find(&whereabouts).iter().all(|it| it.path != path));
+        let [file] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(file.metadata().unwrap().nlink(), 0);
+        assert_eq!(Page::read(file).unwrap().progress.records_lost, 3);
     }
 }

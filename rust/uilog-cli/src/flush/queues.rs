@@ -4,11 +4,15 @@
 //! Must not know dispatchers and spools.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use nix::sys::resource::setrlimit;
 use uilog_channel::agent_address::QueueLocations;
 use uilog_channel::queue::Page;
 use uilog_channel::record_queues;
@@ -22,24 +26,45 @@ use crate::flush::part::Part;
 struct Target {
     queue: RecordQueue,
     records: u64,
-    /// Its page, which can be read when the queue has been removed.
-    file: Option<File>,
+    /// Its file, which can be read when the queue has been removed. Opened
+    /// before the queue was first read, so that no loss is missed.
+    file: File,
 }
 
 impl Target {
-    fn new(queue: RecordQueue) -> Self {
+    fn new(queue: RecordQueue, file: File) -> Self {
         Self {
             records: queue.records,
-            file: File::open(&queue.path).ok(),
             queue,
+            file,
         }
+    }
+
+    /// Whether the process that has finished it has removed it. A queue may
+    /// also be missing from a list because there is no free descriptor.
+    fn is_removed(&self) -> bool {
+        self.file.metadata().is_ok_and(|it| it.nlink() == 0)
     }
 
     /// How many records had been lost when the queue was removed.
     fn lost_at_last(&self) -> u64 {
-        let page = self.file.as_ref().and_then(|it| Page::read(it).ok());
+        let page = Page::read(&self.file);
         page.map_or(self.queue.lost, |it| it.progress.records_lost)
     }
+}
+
+/// The queues with records that are not done with, as far as they are wanted.
+fn waiting(
+    whereabouts: &QueueLocations,
+    is_wanted: impl Fn(&RecordQueue) -> bool,
+) -> Vec<Target> {
+    let mut targets = Vec::new();
+    record_queues::for_each(whereabouts, |queue, file| {
+        if is_wanted(&queue) && queue.waiting() > 0 {
+            targets.push(Target::new(queue, file));
+        }
+    });
+    targets
 }
 
 /// Waits until the records that are in queues now are done with. `items` are
@@ -50,22 +75,23 @@ pub(super) fn drain(
     is_all: bool,
     deadline: Instant,
 ) -> anyhow::Result<Part> {
-    let find = || record_queues::find(whereabouts);
     let is_ours =
         |it: &RecordQueue| is_all || it.is_near && !it.is_of_other_home;
-    let mut targets: Vec<_> = find()
-        .into_iter()
-        .filter(|it| is_ours(it) && it.waiting() > 0)
-        .map(Target::new)
-        .collect();
+    // Each queue that is waited for needs a descriptor.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    let mut targets = waiting(whereabouts, is_ours);
     let mut part = Part::default();
     let program = std::env::current_exe().context("find this program")?;
     loop {
-        let now = find();
+        let now = record_queues::find(whereabouts);
         targets.retain_mut(|target| {
             let found = now.iter().find(|it| it.path == target.queue.path);
             let Some(found) = found else {
-                // The process that has finished it has removed it.
+                if !target.is_removed() {
+                    return true;
+                }
                 part.done += target.records - target.queue.done;
                 let lost = target.lost_at_last();
                 part.lost += lost.saturating_sub(target.queue.lost);
@@ -128,5 +154,54 @@ fn reason(targets: &[Target]) -> String {
     match unread {
         Some(it) => format!("no process has begun to read {}", it.queue.path),
         None => "the time is over".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use nix::fcntl::OFlag;
+    use uilog_channel::agent_address;
+    use uilog_channel::queue;
+    use uilog_channel::queue::Origin;
+    use uilog_channel::queue::Reader;
+    use uilog_channel::queue::Writer;
+
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_known_though_the_queue_is_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let mut environment = b"XDG_RUNTIME_DIR=".to_vec();
+        environment.extend_from_slice(home.path().as_os_str().as_bytes());
+        environment.push(0);
+        let place = agent_address::places(&environment, None).remove(0);
+        let dir = place.open(true).unwrap();
+        let name = agent_address::new_queue();
+        let file = dir.open_or_create(&name, OFlag::O_RDWR, 0o600).unwrap();
+        queue::lay_out_for_records(&file, 1 << 20, &Origin::default()).unwrap();
+        let reader = Reader::open(file.try_clone().unwrap().into());
+        let mut frame = Vec::new();
+        let begin = queue::begin_frame(&mut frame).unwrap();
+        frame.push(0);
+        queue::end_frame(&mut frame, begin).unwrap();
+        Writer::over(file, 1 << 20).append(&frame, 2).unwrap();
+        let whereabouts = QueueLocations::new(&environment, None);
+        let is_it =
+            |queue: &RecordQueue| queue.path.ends_with(name.to_str().unwrap());
+        let mut targets = waiting(&whereabouts, is_it);
+        let target = targets.remove(0);
+        assert_eq!((targets.len(), target.records), (0, 2));
+        assert!(!target.is_removed());
+        // Its reader ends meanwhile.
+        let mut reader = reader.unwrap();
+        reader.progress_mut().records = 2;
+        reader.progress_mut().records_lost = 1;
+        reader.publish().unwrap();
+        dir.unlink(&name).unwrap();
+        assert_eq!(waiting(&whereabouts, is_it).len(), 0);
+        assert!(target.is_removed());
+        assert_eq!(target.lost_at_last(), 1);
     }
 }
