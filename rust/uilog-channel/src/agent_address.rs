@@ -170,8 +170,7 @@ impl QueueLocations {
     /// read, and only this user can write to them; the preferred one first.
     pub fn directories(&self) -> Vec<OwnDir> {
         let places = places(&self.environment, self.queue_dir.as_deref());
-        let opened = places.iter().filter_map(|place| place.open(false).ok());
-        opened.collect()
+        places.filter_map(|place| place.open(false).ok()).collect()
     }
 }
 
@@ -201,14 +200,14 @@ pub fn queue_dir_of(value: &[u8]) -> Result<Option<PathBuf>, String> {
 pub fn places(
     environment: &[u8],
     queue_dir: Option<&Path>,
-) -> Vec<GuardedPath> {
-    let own = format!("uilog-{}", nix::unistd::geteuid());
-    let own = [OsStr::new(&own)];
+) -> impl Iterator<Item = GuardedPath> + use<> {
     let chosen = queue_dir.and_then(|dir| {
+        let own = format!("uilog-{}", nix::unistd::geteuid());
+        let own = [OsStr::new(&own)];
         Some(GuardedPath::new(dir, Root::Everybodys, &own, RECORDS)?.near())
     });
     let usual = Choice::of(environment).near(RECORDS);
-    chosen.into_iter().chain(usual).collect()
+    chosen.into_iter().chain(usual)
 }
 
 #[cfg(test)]

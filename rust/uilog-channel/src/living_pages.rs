@@ -71,7 +71,7 @@ pub fn find(environment: &[u8], is_all: bool) -> Vec<LivingPage> {
         .and_then(|_| lookup(environment, SESSION_VARIABLE));
     let mut found = Vec::new();
     let places = choice.near("page");
-    let directories = places.iter().filter_map(|it| it.open(false).ok());
+    let directories = places.filter_map(|it| it.open(false).ok());
     for (index, dir) in directories.enumerate() {
         let is_all = is_all && index == 0;
         let names = dir.names(MAX_NAMES).ok().flatten().unwrap_or_default();

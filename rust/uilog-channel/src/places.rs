@@ -96,28 +96,27 @@ impl Choice {
     }
 
     /// The places for a file of this name that are on a local file system, and
-    /// that every process of this user finds.
-    pub fn near(&self, name: &str) -> Vec<GuardedPath> {
+    /// that every process of this user finds. Most callers use the first one.
+    pub fn near(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = GuardedPath> + use<> {
         let uid = nix::unistd::geteuid();
         let usual = PathBuf::from(format!("/run/user/{uid}"));
-        let mut roots: Vec<_> = self.runtime.iter().cloned().collect();
-        if !roots.contains(&usual) {
-            roots.push(usual);
-        }
-        let own = [OsStr::new(DIRECTORY)];
-        let private = roots
-            .iter()
-            .map(|root| GuardedPath::new(root, Root::Private, &own, name));
+        let runtime = self.runtime.clone().filter(|it| *it != usual);
+        let roots = runtime.into_iter().chain([usual]);
         let shared = format!("{DIRECTORY}-{uid}");
-        let shared = [OsStr::new(&shared)];
-        let everybodys = EVERYBODYS.iter().map(|root| {
-            GuardedPath::new(Path::new(root), Root::Everybodys, &shared, name)
+        let (name, of_shared) = (name.to_owned(), name.to_owned());
+        let private = roots.map(move |root| {
+            let own = [OsStr::new(DIRECTORY)];
+            GuardedPath::new(&root, Root::Private, &own, &name)
         });
-        private
-            .chain(everybodys)
-            .flatten()
-            .map(GuardedPath::near)
-            .collect()
+        let everybodys = EVERYBODYS.into_iter().map(move |root| {
+            let shared = [OsStr::new(&shared)];
+            let root = Path::new(root);
+            GuardedPath::new(root, Root::Everybodys, &shared, &of_shared)
+        });
+        private.chain(everybodys).flatten().map(GuardedPath::near)
     }
 }
 

@@ -116,8 +116,7 @@ pub fn needed(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     });
     let mut block = Vec::new();
     for (name, value) in split_environment(environment) {
-        let is_needed = COMMON.binary_search(&name).is_ok()
-            || CI.binary_search(&name).is_ok()
+        let is_needed = is_listed(name)
             || named.contains(&name)
             || asks_for_opentelemetry && name.starts_with(OPENTELEMETRY);
         if is_needed {
@@ -128,6 +127,38 @@ pub fn needed(environment: &[u8], items: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         }
     }
     block
+}
+
+/// Whether every sink may need a variable.
+fn is_listed(name: &[u8]) -> bool {
+    let first = name.first().map_or(0, |it| usize::from(*it));
+    let lengths = LENGTHS.get(first).copied().unwrap_or(0);
+    // Most variables are not, and this shows it without a search.
+    lengths & length_bit(name) != 0
+        && (COMMON.binary_search(&name).is_ok()
+            || CI.binary_search(&name).is_ok())
+}
+
+/// By the first byte: the lengths of the names in both lists, a bit for each.
+static LENGTHS: [u32; 128] = {
+    let lists: [&[&[u8]]; 2] = [&COMMON, CI];
+    let mut lengths = [0; 128];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let name = lists[list][at];
+            lengths[name[0] as usize] |= length_bit(name);
+            at += 1;
+        }
+        list += 1;
+    }
+    lengths
+};
+
+/// Names of 31 bytes and more share a bit.
+const fn length_bit(name: &[u8]) -> u32 {
+    1 << if name.len() < 31 { name.len() } else { 31 }
 }
 
 /// The variables that these items name.
@@ -160,6 +191,17 @@ mod tests {
     fn names_are_sorted() {
         assert!(COMMON.is_sorted());
         assert!(CI.is_sorted());
+    }
+
+    #[test]
+    fn each_name_of_the_lists_is_found() {
+        for name in COMMON.iter().chain(CI) {
+            assert!(is_listed(name), "{name:?}");
+        }
+        let long = "CI".repeat(40);
+        for other in ["", "HOST", "HOMES", "LANG", "\u{e9}=", &long] {
+            assert!(!is_listed(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

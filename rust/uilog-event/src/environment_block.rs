@@ -45,7 +45,7 @@ pub fn lookup_all<'a, const N: usize>(
 }
 
 /// The entries of an environment block, without the NUL after each.
-fn entries(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = block;
     iter::from_fn(move || {
         if rest.is_empty() {

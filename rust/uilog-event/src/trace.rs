@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::environment_block::entries;
 use crate::environment_block::lookup;
 use crate::event::Trace;
 
@@ -87,16 +88,19 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 pub fn split(environment: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     let mut others = Vec::with_capacity(environment.len());
     let mut traceparent = None;
-    for entry in environment.split_inclusive(|byte| *byte == 0) {
+    // What is between such variables is copied at once.
+    let (mut copied, mut at) = (0, 0);
+    for entry in entries(environment) {
+        let end = (at + entry.len() + 1).min(environment.len());
         let value = entry.strip_prefix(VARIABLE);
-        match value.and_then(|it| it.strip_prefix(b"=")) {
-            Some(value) => {
-                let value = value.strip_suffix(b"\0").unwrap_or(value);
-                traceparent = traceparent.or(Some(value));
-            }
-            None => others.extend_from_slice(entry),
+        if let Some(value) = value.and_then(|it| it.strip_prefix(b"=")) {
+            traceparent = traceparent.or(Some(value));
+            others.extend_from_slice(&environment[copied..at]);
+            copied = end;
         }
+        at = end;
     }
+    others.extend_from_slice(&environment[copied..]);
     (others, traceparent)
 }
 

@@ -1,6 +1,6 @@
 //! The login name of the user who runs this process.
 
-use crate::environment_block::lookup;
+use crate::environment_block::lookup_all;
 
 /// The variables that name the user, in the order in which they count.
 // Python: getpass.getuser, which hg's procutil.getuser calls
@@ -20,7 +20,8 @@ pub fn from_environment<T: AsRef<[u8]>>(
 
 /// The same of an environment that is a block of `NAME=value`.
 pub fn login_name(environment: &[u8]) -> Option<&[u8]> {
-    from_environment(|name| lookup(environment, name.as_bytes()))
+    let values = lookup_all(environment, VARIABLES.map(str::as_bytes));
+    values.into_iter().flatten().find(|value| !value.is_empty())
 }
 
 /// Looks up a user's name in the user database.

@@ -409,7 +409,7 @@ impl Needed {
     }
 
     /// Where a queue may be, the preferred place first.
-    fn places(&self) -> Vec<GuardedPath> {
+    fn places(&self) -> impl Iterator<Item = GuardedPath> + use<> {
         let set = self.items.iter().find(|(name, _)| name == QUEUE_DIR);
         let queue_dir = set.map(|(_, value)| &**value).unwrap_or_default();
         // An invalid one is reported with all other settings.

@@ -101,7 +101,9 @@ fn try_text(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(string(text));
     }
-    let is_number = value.is_instance_of::<PyInt>();
+    // To look for an attribute that is not there makes an exception.
+    let is_number = value.is_instance_of::<PyInt>()
+        || value.is_exact_instance_of::<PyFloat>();
     let bytes_method = intern!(value.py(), "__bytes__");
     if !is_number && value.hasattr(bytes_method)? {
         let bytes = value.call_method0(bytes_method)?;

@@ -42,6 +42,9 @@ const CHG_VARIABLE: &str = "CHGINTERNALMARK";
 
 static HG_EXECUTABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// Bytes that most environments have at most.
+const ENVIRONMENT_BYTES: usize = 4096;
+
 thread_local! {
     /// The environment's bytes, kept so that memory is taken only once.
     static ENVIRONMENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -88,6 +91,7 @@ impl Locked {
     pub(crate) fn in_environment() -> Self {
         let mut block = ENVIRONMENT.take();
         block.clear();
+        block.reserve(ENVIRONMENT_BYTES);
         uilog_sys::environ::append_to(&mut block);
         let mut locked = Self::new();
         let host = locked.host();

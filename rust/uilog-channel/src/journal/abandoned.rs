@@ -119,7 +119,7 @@ fn each(
     let prefix = format!("{}{}-", page::PREFIX, choice.key());
     let mut remaining = max_pages;
     let places = choice.near("page");
-    let dirs = places.iter().filter_map(|it| it.open(false).ok());
+    let dirs = places.filter_map(|it| it.open(false).ok());
     let max_dirs = if is_everywhere { usize::MAX } else { 1 };
     for dir in dirs.take(max_dirs).map(Arc::new) {
         if !is_due(&dir) {

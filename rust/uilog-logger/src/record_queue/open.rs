@@ -112,7 +112,7 @@ impl Open {
     /// Creates a queue in the first directory that can be used, with the rest
     /// of another one.
     pub(super) fn new(
-        places: Vec<GuardedPath>,
+        places: impl Iterator<Item = GuardedPath>,
         settings: &Settings,
         session: SessionId,
         left: Option<&Self>,
@@ -145,7 +145,7 @@ impl Open {
 
     /// Continues with the rest of a queue in another file.
     pub(super) fn moved(
-        places: Vec<GuardedPath>,
+        places: impl Iterator<Item = GuardedPath>,
         settings: &Settings,
         left: &Self,
     ) -> Result<Self, Refusal> {
@@ -327,7 +327,7 @@ impl Open {
 /// full because of its queues comes before others: if they were used instead,
 /// the bound would be none.
 fn somewhere(
-    places: Vec<GuardedPath>,
+    places: impl Iterator<Item = GuardedPath>,
     make: impl Fn(GuardedPath) -> Result<Open, Refusal>,
 ) -> Result<Open, Refusal> {
     let mut refusal = Refusal::new("there is no directory for a queue");
