@@ -74,8 +74,8 @@ mod tests {
         assert_eq!(*event.name, *b"commandfinish");
         assert_eq!(event.pid, std::process::id());
         assert_eq!(event.uid, nix::unistd::getuid().as_raw());
-        assert_eq!(event.user.unwrap().0, &b"joe"[..]);
-        assert_eq!(event.root.unwrap().0, &b"/repo"[..]);
+        assert_eq!(event.user.as_ref().unwrap().0, &b"joe"[..]);
+        assert_eq!(event.root.as_ref().unwrap().0, &b"/repo"[..]);
         assert_eq!(event.duration, Some(1.25));
         assert_eq!(*event.message, *b"status exited 0 after 1.25 seconds\n");
         let options: Vec<_> = event

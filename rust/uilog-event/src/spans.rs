@@ -401,9 +401,8 @@ mod tests {
         assert_eq!(spans.noted(), None);
         begin(&mut spans, Activity::Command, 1);
         spans.note(5);
-        assert_eq!(spans.used_before(), Some(ResourceUsage::NOTHING));
         spans.enter(false);
-        assert_eq!((spans.noted(), spans.used_before()), (None, None));
+        assert_eq!(spans.noted(), None);
         begin(&mut spans, Activity::Command, 2);
         spans.note(6);
         assert_eq!(spans.noted(), Some(6));
