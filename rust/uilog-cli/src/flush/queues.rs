@@ -176,7 +176,7 @@ mod tests {
         let mut environment = b"XDG_RUNTIME_DIR=".to_vec();
         environment.extend_from_slice(home.path().as_os_str().as_bytes());
         environment.push(0);
-        let place = agent_address::places(&environment, None).remove(0);
+        let place = agent_address::places(&environment, None).next().unwrap();
         let dir = place.open(true).unwrap();
         let name = agent_address::new_queue();
         let file = dir.open_or_create(&name, OFlag::O_RDWR, 0o600).unwrap();
