@@ -32,8 +32,8 @@ PLACES = (
 )
 # By what CI systems find the processes of a job that they kill at its end.
 # Jenkins: hudson.util.ProcessTree looks for the first, in a Pipeline for the
-# second; GitHub: JobExtension.cs of actions/runner; Azure Pipelines: the file of
-# the same name of microsoft/azure-pipelines-agent.
+# second; GitHub: JobExtension.cs of actions/runner; Azure Pipelines: the file
+# of the same name of microsoft/azure-pipelines-agent.
 MARKS = {
     "jenkins": {"BUILD_ID": "7", "JENKINS_NODE_COOKIE": "c0ffee"},
     "github": {"RUNNER_TRACKING_ID": "github_c0ffee"},

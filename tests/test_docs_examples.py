@@ -542,10 +542,13 @@ def test_tests_and_variables_that_are_named_exist() -> None:
     assert not lost
 
 
+SOURCES = ("docs", "hgext", "rust", "tests", "bench", "share")
+
+
 def test_sources_that_are_named_exist() -> None:
     known = [
         f"/{path.relative_to(ROOT)}"
-        for part in ("docs", "hgext", "rust", "tests", "bench", "share")
+        for part in [*SOURCES, ".cargo"]
         for path in (ROOT / part).rglob("*")
     ]
     # Of Mercurial, which documents say so.
