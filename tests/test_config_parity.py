@@ -103,8 +103,9 @@ def test_values_have_the_types_of_hg(version: str) -> None:
         pytest.skip(f"Mercurial {version} is not installed")
     if shutil.which("cargo") is None:
         pytest.skip("there is no cargo")
-    build = ["cargo", "build", "--quiet", "--locked", "--package"]
-    build += ["uilog-config", "--example", "typed"]
+    # As tests/tools/cargo.sh does, so that nothing is compiled once more.
+    build = ["cargo", "build", "--quiet", "--locked", "--workspace"]
+    build += ["--example", "typed", "--test", "generated"]
     subprocess.run(build, cwd=ROOT, check=True)
     values = list(config_values.made_up(1, VALUES))
     lines = "".join(f"{kind} {value.hex()}\n" for kind, value in values)

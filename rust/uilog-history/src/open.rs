@@ -163,10 +163,13 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Read;
+    use std::io::Write;
     use std::os::unix::fs::symlink;
     use std::path::Path;
     use std::process;
     use std::process::Command;
+    use std::process::Stdio;
 
     use super::*;
 
@@ -218,7 +221,16 @@ mod tests {
         let own = process::id();
         symlink(format!("here:{own}"), root.join(".hg/wlock")).unwrap();
         symlink("here:1", root.join(".hg/store/lock")).unwrap();
-        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = Command::new("cat")
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its words can be read as soon as it does anything.
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        let echoed = child.stdout.as_mut().unwrap().read_exact(&mut [0]);
+        echoed.unwrap();
         let lines = [line("command", "a", own, &root.display().to_string())];
         let found = open(&lines);
         child.kill().unwrap();
@@ -226,7 +238,7 @@ mod tests {
         assert_eq!(found[0].holds, ["wlock"]);
         assert_eq!(found[0].held_by_others, [("lock".to_owned(), 1)]);
         let children = found[0].children.iter().map(|it| &it.2[..]);
-        assert!(children.into_iter().any(|it| it == "sleep 1000"));
+        assert!(children.into_iter().any(|it| it == "cat -"));
         assert!(!found[0].waits_for_lock);
     }
 }
