@@ -17,7 +17,6 @@ use uilog_channel::commandlost::Verdict;
 use uilog_channel::queue::Delivery;
 use uilog_channel::queue::Progress;
 use uilog_channel::queue::Reader;
-use uilog_channel::queue::Reference;
 use uilog_channel::record_delivery::Queued;
 use uilog_channel::wire::Frame;
 use uilog_sys::living_file;
@@ -219,14 +218,14 @@ impl Client {
             let Some((bytes, next)) = self.feed.queue.frame(position)? else {
                 return Ok(NextFrame::Nothing);
             };
-            match postcard::from_bytes::<Frame<'_>>(&bytes) {
-                Ok(Frame::Environment(_)) => {
-                    let kind = Reference::Environment;
-                    self.feed.queue.refer(kind, position, next);
-                }
-                Ok(Frame::Items(_)) => {
-                    self.feed.queue.refer(Reference::Items, position, next);
-                }
+            let frame = postcard::from_bytes::<Frame<'_>>(&bytes);
+            if let Ok(frame) = &frame {
+                self.feed.note(frame, position, next);
+            }
+            match frame {
+                Ok(
+                    Frame::Environment(_) | Frame::Items(_) | Frame::Open(_),
+                ) => {}
                 Ok(Frame::Record(_)) => {
                     if let Ok(Some(queued)) = self.feed.queued(position, bytes)
                     {
@@ -234,9 +233,6 @@ impl Client {
                     }
                     self.pass(next);
                     return Ok(NextFrame::Unreadable(1));
-                }
-                Ok(Frame::Open(open)) => {
-                    self.feed.see_open_command(position, &open);
                 }
                 // There are no scripts in such a queue.
                 Ok(Frame::Job(_)) | Err(_) => {

@@ -12,6 +12,7 @@ use uilog_event::event::Text;
 use crate::queue::BegunCommand;
 use crate::queue::OpenCommand;
 use crate::queue::Reader;
+use crate::queue::Reference;
 use crate::record_delivery::Items;
 use crate::record_delivery::Queued;
 use crate::record_delivery::Source;
@@ -80,9 +81,19 @@ impl CachedReader {
         }
     }
 
-    /// Notes the frame of a command that has begun.
-    pub fn see_open_command(&mut self, at: u64, open: &Open<'_>) {
-        self.queue.keep_open_command(begun_at(at, open));
+    /// Notes a frame from `at` to `next` to which others refer, or after which a
+    /// command is open.
+    pub fn note(&mut self, frame: &Frame<'_>, at: u64, next: u64) {
+        match frame {
+            Frame::Environment(_) => {
+                self.queue.refer(Reference::Environment, at, next);
+            }
+            Frame::Items(_) => self.queue.refer(Reference::Items, at, next),
+            Frame::Open(open) => {
+                self.queue.keep_open_command(begun_at(at, open));
+            }
+            Frame::Record(_) | Frame::Job(_) => {}
+        }
     }
 
     /// The environment at this position.

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use uilog_channel::queue::Reference;
 use uilog_channel::wire::Frame;
 
 use super::Ahead;
@@ -36,16 +35,13 @@ impl Server {
                 return Ok(Ahead::Nothing);
             };
             let is_new = position >= self.progress().scripts_at;
-            match postcard::from_bytes::<Frame<'_>>(&bytes) {
-                Ok(Frame::Environment(_)) => {
-                    let kind = Reference::Environment;
-                    self.feed.queue.refer(kind, position, next);
-                }
-                Ok(Frame::Items(_)) => {
-                    self.feed.queue.refer(Reference::Items, position, next);
-                }
+            let frame = postcard::from_bytes::<Frame<'_>>(&bytes);
+            if let Ok(frame) = &frame {
+                self.feed.note(frame, position, next);
+            }
+            match frame {
+                Ok(Frame::Environment(_) | Frame::Items(_)) => {}
                 Ok(Frame::Open(open)) => {
-                    self.feed.see_open_command(position, &open);
                     self.see_environment(open.record.environment_at)?;
                 }
                 Ok(Frame::Record(_)) => {
