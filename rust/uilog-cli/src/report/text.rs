@@ -10,6 +10,7 @@ use uilog_history::report::Report;
 use uilog_history::report::Table as Rows;
 
 use super::arguments::Section;
+use super::wording::duration_before;
 use super::wording::figures;
 use super::wording::how;
 use crate::log::Table;
@@ -195,10 +196,7 @@ impl Page<'_> {
             ],
             &self.report.commands,
             |it| {
-                let before = match it.count_before {
-                    0 => String::new(),
-                    _ => duration(it.p50_before),
-                };
+                let before = duration_before(it.count_before, it.p50_before);
                 vec![
                     plain(it.count),
                     bad(it.failures),

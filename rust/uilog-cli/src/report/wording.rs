@@ -29,6 +29,14 @@ pub(super) fn change(before: f64, now: f64) -> String {
     }
 }
 
+/// How long commands took in the period before, if any ran.
+pub(super) fn duration_before(count: u64, seconds: f64) -> String {
+    match count {
+        0 => String::new(),
+        _ => duration(seconds),
+    }
+}
+
 /// A figure of the overview: its name, now, and before.
 pub(super) type Figure = (&'static str, String, String, String);
 

@@ -108,9 +108,8 @@ pub(super) fn changes(report: &Report) -> Table {
 
 pub(super) fn commands(report: &Report) -> Table {
     let rows = report.commands.rows.iter().map(|it| {
-        let before = |seconds: f64| match it.count_before {
-            0 => number(""),
-            _ => number(duration(seconds)),
+        let before = |seconds: f64| {
+            number(wording::duration_before(it.count_before, seconds))
         };
         vec![
             name(&it.name),
