@@ -46,6 +46,16 @@ impl Environment {
         self
     }
 
+    /// One with these variables, in the root directory.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Self::new(variables, PathBuf::from("/"))
+    }
+
     /// The same for another user.
     #[cfg(test)]
     #[must_use]

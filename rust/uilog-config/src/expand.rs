@@ -66,20 +66,13 @@ pub fn expand_user(path: &[u8], environment: &Environment) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::path::PathBuf;
-
     use nix::unistd::Uid;
     use nix::unistd::User;
 
     use super::*;
 
     fn environment() -> Environment {
-        let variables = [("HOME", "/home/me/"), ("A", "a"), ("A_1", "$A")];
-        let variables: HashMap<_, _> = variables
-            .map(|(name, value)| (name.into(), value.into()))
-            .into();
-        Environment::new(variables, PathBuf::from("/"))
+        Environment::of(&[("HOME", "/home/me/"), ("A", "a"), ("A_1", "$A")])
     }
 
     #[test]
@@ -103,7 +96,7 @@ mod tests {
     fn homes_are_those_of_the_user_database() {
         let user = User::from_uid(Uid::current()).unwrap().unwrap();
         let dir = user.dir.to_str().unwrap();
-        let nobody = Environment::new(HashMap::new(), PathBuf::from("/"));
+        let nobody = Environment::of(&[]);
         for path in ["~/x".to_owned(), format!("~{}/x", user.name)] {
             let ours = expand_user(path.as_bytes(), &nobody);
             assert_eq!(ours, format!("{dir}/x").as_bytes(), "{path}");
@@ -112,8 +105,7 @@ mod tests {
 
     #[test]
     fn a_home_that_is_the_root_has_one_slash() {
-        let variables = HashMap::from([(b"HOME".to_vec(), b"/".to_vec())]);
-        let environment = Environment::new(variables, PathBuf::from("/"));
+        let environment = Environment::of(&[("HOME", "/")]);
         assert_eq!(expand_user(b"~", &environment), b"/");
         assert_eq!(expand_user(b"~/x", &environment), b"/x");
     }

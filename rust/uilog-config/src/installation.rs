@@ -148,7 +148,6 @@ fn package_below(lib: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::os::unix::fs::PermissionsExt;
 
     use tempfile::TempDir;
@@ -159,14 +158,6 @@ mod tests {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        let variables: HashMap<_, _> = variables
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
-        Environment::new(variables, PathBuf::from("/"))
     }
 
     #[test]
@@ -190,11 +181,12 @@ mod tests {
             (text("no-program/hg"), (Role::OnPath, path("first/hg"))),
             ("hg".to_owned(), (Role::OnPath, path("first/hg"))),
         ] {
-            let environment = environment(&[("HG", &hg), ("PATH", &places)]);
+            let environment =
+                Environment::of(&[("HG", &hg), ("PATH", &places)]);
             assert_eq!(find_hg(&environment), Some(expected.1.clone()));
             assert_eq!(find_all(&environment), [expected]);
         }
-        assert_eq!(find_hg(&environment(&[])), None);
+        assert_eq!(find_hg(&Environment::of(&[])), None);
         assert_eq!(Role::Named.name(), "named by $HG");
     }
 

@@ -194,19 +194,9 @@ fn user_files(environment: &Environment) -> [PathBuf; 2] {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use tempfile::TempDir;
 
     use super::*;
-
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        let variables: HashMap<_, _> = variables
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
-        Environment::new(variables, PathBuf::from("/"))
-    }
 
     /// In hg's words, in order, but for what this machine has in a directory.
     fn names(environment: &Environment) -> Vec<String> {
@@ -235,8 +225,8 @@ mod tests {
         }
         let variables =
             [("HOME", "/home/me"), ("PAGER", "less"), ("EDITOR", "")];
-        let environment =
-            environment(&variables).with_hg(Some(dir.path().join("bin/hg")));
+        let environment = Environment::of(&variables)
+            .with_hg(Some(dir.path().join("bin/hg")));
         assert_eq!(
             names(&environment),
             [
@@ -257,7 +247,7 @@ mod tests {
     #[test]
     fn a_program_in_the_root_adds_no_directory() {
         let hg = |path: &str| {
-            let environment = environment(&[("HOME", "/h")]);
+            let environment = Environment::of(&[("HOME", "/h")]);
             names(&environment.with_hg(Some(path.into()))).len()
         };
         assert_eq!(hg("/usr/bin/hg"), hg("/bin/hg") + 1);
@@ -270,7 +260,7 @@ mod tests {
         for name in ["z.rc", "y.rc", "x"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        let environment = environment(&[
+        let environment = Environment::of(&[
             ("HGRCPATH", &format!("{root}/one::~/two:{root}")),
             ("HOME", "/home/me"),
             ("VISUAL", "vi"),
@@ -291,7 +281,7 @@ mod tests {
     fn the_users_directory_is_absolute() {
         let last = |dir: &str| {
             let variables = [("HOME", "/h"), ("XDG_CONFIG_HOME", dir)];
-            names(&environment(&variables)).pop().unwrap()
+            names(&Environment::of(&variables)).pop().unwrap()
         };
         assert_eq!(last("/c"), "user /c/hg/hgrc");
         assert_eq!(last("c"), "user /h/.config/hg/hgrc");
