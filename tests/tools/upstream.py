@@ -85,7 +85,7 @@ UPSTREAM = (
     UpstreamTest("test-push-race.t", test=(), soak=OLDER_HGS),
     UpstreamTest("test-ssh.t", soak=MIDDLE_HGS),
     UpstreamTest("test-ssh-bundle1.t", test=(), soak=OLDER_HGS),
-    UpstreamTest("test-ssh-proto.t", soak=MIDDLE_HGS),
+    UpstreamTest("test-ssh-proto.t", test=(), soak=MIDDLE_HGS),
     UpstreamTest("test-ssh-clone-r.t", test=(), soak=OLDER_HGS),
     UpstreamTest("test-ssh-batch.t", soak=MIDDLE_HGS),
     UpstreamTest("test-ssh-repoerror.t", as_user=True, soak=MIDDLE_HGS),
