@@ -25,6 +25,9 @@ pub(crate) const WORDS: [&str; SECRET_WORDS.len()] = {
     words
 };
 
+/// A longer name is a secret's as soon as it contains a secret word.
+const MAX_JUDGED_BYTES: usize = 1024;
+
 const NODES: usize =
     Trie::<{ most_nodes(&WORDS) }, { WORDS.len() }>::new(&WORDS).len();
 
@@ -193,6 +196,10 @@ fn parts(name: &[u8]) -> Vec<&[u8]> {
 
 /// What the last secret word of a name suggests, the longest of several.
 pub(crate) fn kind(name: &[u8]) -> Option<SecretKind> {
+    // Each word is judged by all others, so that takes the square of the time.
+    if name.len() > MAX_JUDGED_BYTES {
+        return find(name).next().map(|_| SecretKind::Password);
+    }
     find(name)
         .filter_map(|word| Some((word, word.kind(name)?)))
         .max_by_key(|(word, _)| (word.end, word.end - word.start))
@@ -223,6 +230,14 @@ pub(crate) fn is_secret_name(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_too_long_to_judge_is_a_secrets() {
+        let long = "PASSWORD_MIN_LENGTH_".repeat(50_000);
+        assert!(is_secret_name(long.as_bytes()));
+        assert!(!is_secret_name(&long.as_bytes()[..19]));
+        assert!(!is_secret_name("MIN_LENGTH_".repeat(90_000).as_bytes()));
+    }
 
     #[test]
     fn names_tell() {
