@@ -1,7 +1,7 @@
 """What uilog costs each command: a part that a command does not need is not
 loaded, and nothing of uilog's keeps hg's modules alive while Python ends.
 
-docs/benchmarks.md has what each part costs, in instructions.
+docs/floors.md has what each part costs, in instructions.
 """
 
 from __future__ import annotations
