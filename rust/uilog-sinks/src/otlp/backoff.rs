@@ -12,6 +12,8 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use uilog_sys::own_dir::OwnDir;
+
 use crate::otlp::cache_file::CacheFile;
 use crate::otlp::cache_file::items;
 use crate::otlp::request::SignalType;
@@ -37,10 +39,23 @@ pub struct Backoff {
 impl Backoff {
     /// The state of a spool's signal.
     pub fn load(spool: &Path, kind: SignalType, now: SystemTime) -> Self {
+        let dir = OwnDir::beside_users_file(spool);
+        dir.map_or_else(
+            |_| Self::default(),
+            |dir| Self::load_in(&dir, kind, now),
+        )
+    }
+
+    /// The same of a spool whose directory is open.
+    pub(crate) fn load_in(
+        spool: &OwnDir,
+        kind: SignalType,
+        now: SystemTime,
+    ) -> Self {
         let mut known = Self::default();
-        let lines = match memo(kind).read(spool) {
+        let lines = match memo(kind).read_in(spool) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                earlier_memo().read(spool)
+                earlier_memo().read_in(spool)
             }
             read => read,
         };

@@ -32,8 +32,16 @@ impl CacheFile {
     ///
     /// It does not exist, cannot be read, or has another format.
     pub(crate) fn read(&self, spool: &Path) -> io::Result<String> {
-        let dir = OwnDir::beside_users_file(spool)?;
-        let file = dir.open(OsStr::new(&*self.name), OFlag::O_RDONLY)?;
+        self.read_in(&OwnDir::beside_users_file(spool)?)
+    }
+
+    /// The same of a directory that is open.
+    ///
+    /// # Errors
+    ///
+    /// As of [`CacheFile::read`].
+    pub(crate) fn read_in(&self, spool: &OwnDir) -> io::Result<String> {
+        let file = spool.open(OsStr::new(&*self.name), OFlag::O_RDONLY)?;
         let mut text = String::new();
         file.take(self.max_bytes).read_to_string(&mut text)?;
         let end = text.find('\n').unwrap_or(text.len());

@@ -61,8 +61,16 @@ pub fn wait(
     kind: SignalType,
     now: SystemTime,
 ) -> Option<Duration> {
-    let dir = OwnDir::beside_users_file(spool).ok()?;
-    let status = dir.entry(&name(kind)).ok()??;
+    wait_in(&OwnDir::beside_users_file(spool).ok()?, kind, now)
+}
+
+/// The same of a spool whose directory is open.
+pub(crate) fn wait_in(
+    spool: &OwnDir,
+    kind: SignalType,
+    now: SystemTime,
+) -> Option<Duration> {
+    let status = spool.entry(&name(kind)).ok()??;
     let seconds = u64::try_from(status.st_mtime).ok()?;
     let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
     let wait = time.duration_since(now).ok()?;

@@ -122,6 +122,8 @@ pub struct Sender<F: Files = System> {
     progress: Option<Progress<F>>,
     /// When it was saved, by the clock that does not jump.
     saved_ms: Option<u64>,
+    /// When records that are too old were last looked for, by the same clock.
+    aged_ms: Option<u64>,
     /// What had been lost when it was saved.
     saved_losses: Losses,
     /// It has changed since it was saved.
@@ -161,6 +163,7 @@ impl<F: Files> Sender<F> {
             sent,
             progress: None,
             saved_ms: None,
+            aged_ms: None,
             is_unsaved: false,
             finished: BTreeMap::new(),
             removed: BTreeSet::new(),

@@ -28,6 +28,9 @@ use crate::segment::Step;
 use crate::spool::Segment;
 use crate::spool::Spool;
 
+/// Milliseconds between two searches for records that are too old.
+const AGE_EVERY_MS: u64 = 1000;
+
 impl<F: Files> Sender<F> {
     /// The next records of the first channel; see [`Sender::next_batch_of`].
     ///
@@ -112,7 +115,9 @@ impl<F: Files> Sender<F> {
         self.unsettled[channel] = PendingBatch::default();
         let mut segments = self.spool.segments(Class::Pending)?;
         // A sender that cannot remove old records can still send them.
-        if evict::remove_old(&self.spool, &segments).is_ok_and(|it| it > 0) {
+        if self.is_age_due()
+            && evict::remove_old(&self.spool, &segments).is_ok_and(|it| it > 0)
+        {
             segments = self.spool.segments(Class::Pending)?;
         }
         let names: BTreeSet<Name> = segments.iter().map(|it| it.name).collect();
@@ -157,6 +162,19 @@ impl<F: Files> Sender<F> {
             Some(error) if batch.is_empty() => Err(error),
             _ => Ok(batch),
         }
+    }
+
+    /// Whether to look for records that are too old: that opens the oldest
+    /// segment, so not for each batch.
+    fn is_age_due(&mut self) -> bool {
+        let now = self.spool.files().now().boot_ms;
+        let is_due = self
+            .aged_ms
+            .is_none_or(|it| now.saturating_sub(it) >= AGE_EVERY_MS);
+        if is_due {
+            self.aged_ms = Some(now);
+        }
+        is_due
     }
 
     /// Reads records from a segment into the batch; returns whether the batch

@@ -15,6 +15,7 @@ use uilog_spool::CHANNELS;
 use uilog_spool::Error;
 use uilog_spool::Sender;
 use uilog_spool::Spool;
+use uilog_sys::own_dir::OwnDir;
 
 use super::page::Page;
 use super::page::Progress;
@@ -139,6 +140,11 @@ impl<P: RequestSender> Sending<P> {
         }
     }
 
+    /// Nothing is sent for a while: releases what only sending needs.
+    pub(super) fn rest(&self) {
+        self.shippers.iter().for_each(|it| lock(it).rest());
+    }
+
     /// Sends all that waits, if the collector may be asked.
     pub fn round(&mut self) -> SendResult {
         self.send_and_recheck(false, &mut |_| {}, &mut || {})
@@ -156,11 +162,15 @@ impl<P: RequestSender> Sending<P> {
         self.waits = [const { None }; CHANNELS];
         for _ in 0..MAX_LOOKS {
             let now = SystemTime::now();
+            // What is in the files below it is a hint only.
+            let dir = OwnDir::beside_users_file(self.spool.dir()).ok();
             let mut is_due = [true; CHANNELS];
             for kind in SignalType::ALL {
                 let channel = kind.channel();
                 if self.waits[channel].is_none() && !is_forced {
-                    self.waits[channel] = self.backoff(kind, now);
+                    let dir = dir.as_ref();
+                    self.waits[channel] =
+                        dir.and_then(|dir| backoff(dir, kind, now));
                 }
                 is_due[channel] = self.waits[channel].is_none();
             }
@@ -189,18 +199,6 @@ impl<P: RequestSender> Sending<P> {
             }
         }
         joined(self.spool.dir(), &self.waits)
-    }
-
-    fn backoff(&self, kind: SignalType, now: SystemTime) -> Option<Wait> {
-        let dir = self.spool.dir();
-        let backoff = Backoff::load(dir, kind, now);
-        if let Some(time) = backoff.wait(now) {
-            let reason = backoff.reason;
-            return Some(Wait { time, reason });
-        }
-        let time = unsaved_progress::wait(dir, kind, now)?;
-        let reason = UNNOTED.to_owned();
-        Some(Wait { time, reason })
     }
 
     /// Sends what waits of the signals that are due; returns why and for how
@@ -241,9 +239,7 @@ impl<P: RequestSender> Sending<P> {
                 return Ok(None);
             };
             let mut shipper = lock(&self.shippers[kind.channel()]);
-            let drained = drain_signal(&mut shipper, &desk, dir, batch?);
-            shipper.rest();
-            drained
+            drain_signal(&mut shipper, &desk, dir, batch?)
         };
         let [first, second] = SignalType::ALL;
         let results = if are_both {
@@ -282,6 +278,18 @@ impl<P: RequestSender> Sending<P> {
         }
         Ok(waits)
     }
+}
+
+/// Why a signal must not be sent now, and for how long.
+fn backoff(dir: &OwnDir, kind: SignalType, now: SystemTime) -> Option<Wait> {
+    let backoff = Backoff::load_in(dir, kind, now);
+    if let Some(time) = backoff.wait(now) {
+        let reason = backoff.reason;
+        return Some(Wait { time, reason });
+    }
+    let time = unsaved_progress::wait_in(dir, kind, now)?;
+    let reason = UNNOTED.to_owned();
+    Some(Wait { time, reason })
 }
 
 /// What a round has come to.
@@ -346,6 +354,10 @@ fn drain_signal<P: RequestSender>(
     mut batch: Batch,
 ) -> Result<Option<Wait>, Error> {
     let kind = shipper.kind();
+    if batch.is_empty() {
+        return Ok(None);
+    }
+    // Again: another sender may have failed until this one had the lock.
     let mut backoff = Backoff::load(dir, kind, SystemTime::now());
     while !batch.is_empty() {
         let mut page = Page {

@@ -21,6 +21,9 @@ use crate::otlp::http::RequestSender;
 
 /// What comes within this time is sent together.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long after sending the compressor is kept: to create one takes longer
+/// than to compress a few records.
+const PREPARED: Duration = Duration::from_secs(3);
 
 /// The state that a worker shares with its owner.
 #[derive(Debug, Default)]
@@ -35,6 +38,13 @@ struct State {
     is_finishing: bool,
     /// The thread is about to end.
     has_ended: bool,
+}
+
+impl State {
+    /// Whether there is nothing to do.
+    fn is_idle(&mut self) -> bool {
+        !self.is_woken && !self.is_finishing && !self.is_hurried
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,17 +73,27 @@ impl Shared {
         std::mem::take(&mut state.is_hurried)
     }
 
+    /// Waits for something to do, but no longer than this; returns whether
+    /// there is.
+    fn has_work_within(&self, time: Duration) -> bool {
+        let state = self.state();
+        let waited =
+            self.changed.wait_timeout_while(state, time, State::is_idle);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     /// Waits for records to send, or so long; returns whether to continue.
     /// Before the end, appended records are sent.
     fn wait_for_work(&self, time: Option<Duration>) -> bool {
-        let is_idle =
-            |it: &mut State| !it.is_woken && !it.is_finishing && !it.is_hurried;
         let state = self.state();
         let state = match time {
-            None => self.changed.wait_while(state, is_idle),
+            None => self.changed.wait_while(state, State::is_idle),
             Some(time) => {
-                let waited =
-                    self.changed.wait_timeout_while(state, time, is_idle);
+                let waited = self.changed.wait_timeout_while(
+                    state,
+                    time,
+                    State::is_idle,
+                );
                 waited
                     .map(|it| it.0)
                     .map_err(|it| PoisonError::new(it.into_inner().0))
@@ -122,8 +142,13 @@ impl Worker {
 
     /// There is something to send.
     pub fn wake(&self) {
-        self.shared.state().is_woken = true;
-        self.shared.changed.notify_all();
+        let was_woken =
+            std::mem::replace(&mut self.shared.state().is_woken, true);
+        // The thread knows it: while it waits for more, each record would wake
+        // it for nothing.
+        if !was_woken {
+            self.shared.changed.notify_all();
+        }
     }
 
     /// A process waits until everything that was appended so far is sent.
@@ -192,5 +217,8 @@ fn send_always<P: RequestSender>(sending: &mut Sending<P>, shared: &Shared) {
             SendResult::Later { wait, .. } => Some(wait),
             SendResult::Failed(_) => Some(UNREADABLE),
         };
+        if time.is_some() || !shared.has_work_within(PREPARED) {
+            sending.rest();
+        }
     }
 }
