@@ -490,3 +490,28 @@ fn a_segment_may_be_cut_off_under_everybody() {
         assert!(stats.damaged > 0, "{stats:?}");
     }
 }
+
+#[test]
+fn a_writer_continues_the_segment_of_one_that_has_gone() {
+    let place = place(Limits::default());
+    let append = |writer: &mut Writer, number| {
+        writer.append(&id(number), b"text").unwrap();
+    };
+    let mut gone = Writer::new(&place.spool);
+    append(&mut gone, 1);
+    drop(gone);
+    let mut first = Writer::new(&place.spool);
+    append(&mut first, 2);
+    assert_eq!(place.segments().len(), 1);
+    // That of a living one is its own.
+    let mut second = Writer::new(&place.spool);
+    append(&mut second, 3);
+    assert_eq!(place.segments().len(), 2);
+    append(&mut first, 4);
+    append(&mut second, 5);
+    drop((first, second));
+    assert_eq!(place.segments().len(), 2);
+    let mut ids: Vec<_> = place.drain().iter().map(|it| it.id).collect();
+    ids.sort_unstable_by_key(|it| it.as_bytes().to_vec());
+    assert_eq!(ids, (1..=5).map(id).collect::<Vec<_>>());
+}
