@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,6 +17,7 @@ use uilog_logger::host::Host;
 use uilog_logger::installation::Programs;
 use uilog_logger::logger::Logger;
 use uilog_testing::alone;
+use uilog_testing::write_program;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog-dispatcher");
 
@@ -63,9 +63,7 @@ impl Hg {
     /// A program in the home.
     fn program(&self, name: &str, script: &str) -> PathBuf {
         let path = self.path(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&path, mode).unwrap();
+        write_program(&path, format!("#!/bin/sh\n{script}\n").as_bytes());
         path
     }
 

@@ -8,9 +8,12 @@
 
 use std::env;
 use std::io;
+use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -67,6 +70,27 @@ pub fn example(name: &str) -> PathBuf {
     program.set_file_name("examples");
     program.push(name);
     program
+}
+
+/// Writes a program. Another process does so: a file that this one has open to
+/// write to is open in whatever another test forks meanwhile, and cannot be
+/// executed until that has ended or executed something itself (`ETXTBSY`).
+///
+/// # Panics
+///
+/// The file cannot be written.
+pub fn write_program(path: &Path, text: &[u8]) {
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", r#"cat >"$1" && chmod 755 "$1""#, "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("there is a shell");
+    let mut input = shell.stdin.take().expect("it is a pipe");
+    input.write_all(text).expect("cat reads");
+    drop(input);
+    let status = shell.wait().expect("it is a child");
+    assert!(status.success(), "{} was not written", path.display());
 }
 
 /// Judges a test that has run itself again where it may mount something: below

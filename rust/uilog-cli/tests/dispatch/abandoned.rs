@@ -6,7 +6,6 @@ use std::fs;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process;
@@ -26,6 +25,7 @@ use uilog_event::event::SessionId;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_testing::until;
+use uilog_testing::write_program;
 
 use crate::Hg;
 use crate::PROGRAM;
@@ -42,8 +42,7 @@ fn short_command(
 ) -> (Vec<Failure>, i32, Journal, tempfile::TempDir) {
     let mut hg = Hg::new("/no/such/uilog", &[], "true");
     let program = hg.path("uilog");
-    fs::write(&program, text).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, text);
     hg.use_program(&program);
     hg.log("");
     let pid = hg.host.dispatcher().status().map_or(0, |it| it.pid);
@@ -110,8 +109,7 @@ fn a_program_that_begins_late_is_waited_for() {
     let program = format!("#!/bin/sh\nsleep 0.3\nexec {PROGRAM} dispatch\n");
     let mut hg = Hg::new("/no/such/uilog", &[], "touch $DIR/ran");
     let path = hg.path("uilog");
-    fs::write(&path, program).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, program.as_bytes());
     hg.use_program(&path);
     hg.log("");
     hg.host.finish();
@@ -132,8 +130,7 @@ fn a_program_that_begins_late_is_waited_for() {
 fn events_of_a_living_hg_wait_for_a_program_that_hangs() {
     let mut hg = Hg::new("/no/such/uilog", &[], "true");
     let program = hg.path("uilog");
-    fs::write(&program, b"#!/bin/sh\nexec sleep 1000\n").unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, b"#!/bin/sh\nexec sleep 1000\n");
     hg.use_program(&program);
     hg.log("");
     let failure = until("it to be known", || hg.journal().read().pop());

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_testing::until;
+use uilog_testing::write_program;
 
 use crate::Hg;
 use crate::PROGRAM;
@@ -190,8 +190,7 @@ fn a_limit_on_files_costs_records_and_no_dispatcher() {
     // In units of 512 bytes.
     let limited = dir.path().join("limited");
     let text = format!("#!/bin/sh\nulimit -f 100\nexec {PROGRAM} \"$@\"\n");
-    fs::write(&limited, text).unwrap();
-    fs::set_permissions(&limited, fs::Permissions::from_mode(0o700)).unwrap();
+    write_program(&limited, text.as_bytes());
     let urls = [&full, &other].map(|it| format!("file:{}", it.display()));
     let settings = [("sink.full", &*urls[0]), ("sink.other", &*urls[1])];
     let mut hg = Hg::new(limited.to_str().unwrap(), &settings, "");
