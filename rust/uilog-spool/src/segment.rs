@@ -343,7 +343,10 @@ impl<F: Files> Reader<F> {
             let start = self.window_bytes;
             let end = start + CHUNK_BYTES.max(bytes - start);
             if self.window.len() < end {
-                self.window.resize(end, 0);
+                // The allocator often has memory that is zero already.
+                let mut window = vec![0; end];
+                window[..start].copy_from_slice(&self.window[..start]);
+                self.window = window;
             }
             let chunk = &mut self.window[start..end];
             let position = at + start as u64;
