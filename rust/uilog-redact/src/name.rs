@@ -196,7 +196,7 @@ fn parts(name: &[u8]) -> Vec<&[u8]> {
 
 /// What the last secret word of a name suggests, the longest of several.
 pub(crate) fn kind(name: &[u8]) -> Option<SecretKind> {
-    // Each word is judged by all others, so that takes the square of the time.
+    // Each word is judged by all others, which takes the square of the length.
     if name.len() > MAX_JUDGED_BYTES {
         return find(name).next().map(|_| SecretKind::Password);
     }
