@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -83,7 +84,8 @@ def failures(home: Home) -> list[dict[str, Any]]:
 def kill_dispatchers(home: Home) -> None:
     pids = fleet.dispatchers(home)
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     # Before that one may have its socket still, though its memory has gone.
     until("their end", lambda: not any(map(lives, pids)))
 
