@@ -242,6 +242,12 @@ def until(what: str, condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def kill(pid: int, sent: int = signal.SIGKILL) -> None:
+    """Sends a signal to a process, which may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sent)
+
+
 class Agents:
     """A home with an agent: its runtime directory, and a file that its only
     sink writes."""
@@ -337,9 +343,7 @@ def chg(home: Home) -> Iterator[Chg]:
             yield run
         finally:
             for server in chg_servers(home):
-                # A worker may have ended meanwhile.
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(server.pid, signal.SIGTERM)
+                kill(server.pid, signal.SIGTERM)
             # One that ends removes its socket.
             until("chg's servers to be gone", lambda: not chg_servers(home))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 import processes
 import pytest
-from conftest import SOAK, Chg, Home, until
+from conftest import SOAK, Chg, Home, kill, until
 from forking_hg import ForkingHg
 from growing import whole_lines
 
@@ -568,8 +567,7 @@ def test_what_no_dispatcher_can_tell_is_counted(home: Home) -> None:
         found = dispatchers()
         for process in found:
             # One may be a process between two, which has ended by now.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+            kill(process.pid)
         return not found
 
     until("its dispatcher", dispatchers)

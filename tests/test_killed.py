@@ -8,7 +8,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import processes
 import pytest
-from conftest import SOAK, Home, until
+from conftest import SOAK, Home, kill, until
 
 # A pid namespace of its own, in which hg is the first process: it ends with hg,
 # as a container does.
@@ -198,10 +197,7 @@ def test_killed_at_any_moment_every_event_is_accounted_for(
             found = processes.surely_of_home(str(home.path))
             chance.shuffle(found)
             for process in found:
-                try:
-                    os.kill(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+                kill(process.pid)
         hg.wait()
     left = processes.wait_until_gone(str(home.path))
     assert left == []

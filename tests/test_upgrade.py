@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import fleet
 import hglib
 import processes
-from conftest import BARE_HGRC, Chg, Home, chg_servers, until
+from conftest import BARE_HGRC, Chg, Home, chg_servers, kill, until
 from connections import lives
 from growing import whole_lines
 
@@ -84,8 +82,7 @@ def failures(home: Home) -> list[dict[str, Any]]:
 def kill_dispatchers(home: Home) -> None:
     pids = fleet.dispatchers(home)
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        kill(pid)
     # Before that one may have its socket still, though its memory has gone.
     until("their end", lambda: not any(map(lives, pids)))
 
