@@ -446,13 +446,18 @@ impl Client {
         }
     }
 
+    /// Whether others can find it: a logout may have removed its directory.
+    pub(crate) fn has_name(&self) -> bool {
+        let file = self.feed.queue.page_file();
+        living_file::has_name(file, &self.dir, &self.name).unwrap_or(false)
+    }
+
     /// Removes the file, if it is still the one of this name.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        let file = self.feed.queue.page_file();
-        if living_file::has_name(file, &self.dir, &self.name)? {
-            self.dir.unlink(&self.name)?;
+        match self.has_name() {
+            true => self.dir.unlink(&self.name),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -94,16 +94,13 @@ impl Server {
         let is_there = self.directories.is_there();
         if is_there {
             self.scan();
-            let has_more = |it: &Client| {
-                it.waits_for != Some(WaitsFor::Trust) && !it.is_at_end()
-            };
             if self.clients.values().any(has_more) {
                 return self.go_on();
             }
         }
         self.close_all();
         self.count_room();
-        if self.has_more_without_name() {
+        if self.has_more_when_released() {
             return self.go_on();
         }
         // The position up to which each was read here, whatever its page says.
@@ -127,34 +124,49 @@ impl Server {
     }
 
     fn go_on(&mut self) -> Result<bool, Error> {
-        self.idle.is_used(Instant::now());
-        if self.directories.is_there() {
-            self.begin()?;
+        let now = Instant::now();
+        self.idle.is_used(now);
+        // Without waiting for anything: there is something to read.
+        self.retry_at = Some(now);
+        if self.directories.is_there()
+            && let Err(error) = self.begin()
+            // It may have been removed just now.
+            && self.directories.is_there()
+        {
+            return Err(error);
         }
         Ok(false)
     }
 
-    /// Whether there is more in a queue without a name, as after a logout: no
-    /// other agent will read it. Its writer appends, and then checks whether
-    /// there is a reader; so the lock is released before this checks.
-    fn has_more_without_name(&mut self) -> bool {
-        let mut has_more = false;
+    /// Releases all queues and checks whether there is more in any of them; if
+    /// so, claims them again.
+    ///
+    /// A queue without a name, as after a logout, is found by no other agent.
+    /// Its writer appends, and then checks whether it has a reader; so a queue
+    /// is released before this checks. That goes for all of them, because a
+    /// queue can lose its name at any moment.
+    fn has_more_when_released(&mut self) -> bool {
+        for client in self.clients.values() {
+            let file = client.feed.queue.page_file();
+            let _ = living_file::unlock(file, Holder::Reader);
+        }
+        let mut clients = self.clients.values();
+        if !clients.any(|it| has_more(it) || !it.is_at_end() && !it.has_name())
+        {
+            return false;
+        }
+        let mut others = Vec::new();
         for client in self.clients.values_mut() {
             let file = client.feed.queue.page_file();
-            let has_name =
-                living_file::has_name(file, &client.dir, &client.name);
-            if has_name.unwrap_or(false) {
-                continue;
-            }
-            let _ = living_file::unlock(file, Holder::Reader);
-            if !client.is_at_end() {
-                let file = client.feed.queue.page_file();
-                let _ = living_file::hold(file, Holder::Reader);
-                client.is_rung = true;
-                has_more = true;
+            match living_file::hold(file, Holder::Reader) {
+                Ok(false) => others.push(client.id),
+                Ok(true) | Err(_) => client.is_rung = true,
             }
         }
-        has_more
+        for id in others {
+            self.forget(id);
+        }
+        true
     }
 
     fn close_doorbell(&mut self) {
@@ -219,4 +231,9 @@ impl Server {
         self.close_all();
         self.count_room();
     }
+}
+
+/// Whether there is something in a queue that can be delivered now.
+fn has_more(client: &Client) -> bool {
+    client.waits_for != Some(WaitsFor::Trust) && !client.is_at_end()
 }

@@ -11,6 +11,7 @@ use uilog_testing::until;
 use crate::file;
 use crate::queue::Queue;
 use crate::support::TestPlace;
+use crate::support::names;
 
 #[test]
 fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {
@@ -80,6 +81,37 @@ fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
             own[..last].iter().filter(|it| !ids.contains(it)).collect();
         assert!(missing.is_empty(), "{round}: {missing:?}");
     }
+}
+
+/// The same for a queue whose file is removed at the last moment. The agent has
+/// many others, so that its end takes longer.
+#[test]
+fn an_agent_that_ends_leaves_nothing_in_a_queue_that_loses_its_name() {
+    let place = TestPlace::new();
+    let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
+    let others: Vec<_> = (0..200).map(|_| Queue::new(&place, &sinks)).collect();
+    let socket = place.run().join(names().socket);
+    for round in 0..40_u32 {
+        let mut queue = Queue::new(&place, &sinks);
+        let reader = queue.file();
+        queue.log("foo");
+        let agent = place.agent();
+        queue.until_done();
+        // Agents remove their socket first.
+        while socket.exists() {
+            std::hint::spin_loop();
+        }
+        for spin in 0..round * 1000 {
+            std::hint::black_box(spin);
+        }
+        std::fs::remove_file(queue.path()).unwrap();
+        queue.log("foo");
+        if living_file::is_held(&reader, Holder::Reader).unwrap() {
+            queue.until_done();
+        }
+        agent.ends_well();
+    }
+    drop(others);
 }
 
 /// As hg does it: rings, and starts an agent if there is none and nobody else
