@@ -9,8 +9,6 @@
 //! segments. So if the process dies in between, they are neither lost nor
 //! counted twice.
 
-use std::collections::BTreeMap;
-
 use crate::channel::ChannelProgress;
 use crate::channel::SegmentProgress;
 use crate::counts::Evicted;
@@ -95,7 +93,7 @@ fn evict<F: Files>(
     };
     let _ = spool.files().touch(&lock);
     let mut freed = 0;
-    let mut group = Vec::new();
+    let mut group = None;
     let mut undated = Vec::new();
     for segment in segments {
         match is_due(segment, total.saturating_sub(freed)) {
@@ -117,19 +115,27 @@ fn evict<F: Files>(
                 // Another process has removed it, which makes room as well.
                 Ok(None) => freed += segment.length,
                 Ok(Some(reader)) => {
-                    if let Ok(Some(lock)) = reader.lock(spool) {
+                    let Ok(Some(lock)) = reader.lock(spool) else {
+                        continue;
+                    };
+                    let counting = match &mut group {
+                        Some(counting) => counting,
+                        None => group.insert(Group::load(spool, segments)?),
+                    };
+                    if counting.add(spool, reader, lock).is_ok() {
                         freed += segment.length;
-                        group.push((reader, lock));
                     }
                 }
                 Err(_) => {}
             }
-            if group.len() == GROUP {
-                remove(spool, std::mem::take(&mut group))?;
+            if let Some(full) = group.take_if(|it| it.is_full()) {
+                full.remove(spool)?;
             }
         }
     }
-    remove(spool, group)?;
+    if let Some(group) = group {
+        group.remove(spool)?;
+    }
     Ok(freed)
 }
 
@@ -158,84 +164,120 @@ fn age<F: Files>(spool: &Spool<F>, name: Name) -> Age {
     }
 }
 
-/// Counts and removes segments, each of which is locked.
-fn remove<F: Files>(
-    spool: &Spool<F>,
-    group: Vec<(Reader<F>, F::Lock)>,
-) -> Result<(), Error> {
-    if group.is_empty() {
-        return Ok(());
+/// Segments that are removed together, each of which is locked.
+struct Group<F: Files> {
+    evicted: Evicted,
+    sent: SenderState,
+    segments: Vec<(Name, F::Lock)>,
+}
+
+impl<F: Files> Group<F> {
+    /// An empty one; `segments` are those that exist.
+    fn load(spool: &Spool<F>, segments: &[Segment]) -> Result<Self, Error> {
+        let mut evicted = Evicted::load(spool)?;
+        let exists = |name: &Name| segments.iter().any(|it| it.name == *name);
+        evicted.leaving.retain(|name, _| exists(name));
+        Ok(Self {
+            evicted,
+            // Where that cannot be read, nothing has been sent: too much is
+            // counted rather than too little.
+            sent: SenderState::load(spool).unwrap_or_default(),
+            segments: Vec::new(),
+        })
     }
-    let mut evicted = Evicted::load(spool)?;
-    // Where that cannot be read, nothing has been sent: too much is counted
-    // rather than too little.
-    let sent = SenderState::load(spool).unwrap_or_default();
-    let mut leaving = BTreeMap::new();
-    let mut removed = Vec::new();
-    for (mut reader, lock) in group {
+
+    fn is_full(&self) -> bool {
+        self.segments.len() >= GROUP
+    }
+
+    /// Counts the remaining records of a segment.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read now, so nobody knows how many it has, and it stays.
+    fn add(
+        &mut self,
+        spool: &Spool<F>,
+        mut reader: Reader<F>,
+        lock: F::Lock,
+    ) -> Result<(), Error> {
         let name = reader.name();
-        let counted = evicted.leaving.get(&name).copied();
-        let places = sent.places.get(&name).copied().unwrap_or_default();
+        let counted = self.evicted.leaving.get(&name).copied();
+        let places = self.sent.places.get(&name).copied().unwrap_or_default();
         let places = places.at_least(counted.unwrap_or_default());
         reader.set_place(places.lowest());
-        count(spool, &mut reader, places, &mut evicted);
-        leaving.insert(name, reader.place());
-        removed.push((reader, lock));
+        let remaining = count(spool, &mut reader, places)?;
+        self.evicted.records += remaining.records;
+        self.evicted.bytes += remaining.bytes;
+        self.evicted.damage += remaining.damage;
+        self.evicted.leaving.insert(name, reader.place());
+        self.segments.push((name, lock));
+        Ok(())
     }
-    evicted.leaving = leaving;
-    evicted.save(spool)?;
-    if spool.is_synced() {
-        spool.sync_directory()?;
+
+    fn remove(self, spool: &Spool<F>) -> Result<(), Error> {
+        if self.segments.is_empty() {
+            return Ok(());
+        }
+        self.evicted.save(spool)?;
+        if spool.is_synced() {
+            spool.sync_directory()?;
+        }
+        for (name, _lock) in self.segments {
+            spool.remove(name)?;
+        }
+        Ok(())
     }
-    for (reader, _lock) in removed {
-        spool.remove(reader.name())?;
-    }
-    Ok(())
+}
+
+/// What of a segment has not been sent.
+#[derive(Default)]
+struct Remaining {
+    records: u64,
+    bytes: u64,
+    damage: Damage,
 }
 
 /// Counts the remaining records of a segment without a writer, after these
-/// positions. Unreadable ones count as damaged.
+/// positions. Damaged ones are counted apart.
+///
+/// # Errors
+///
+/// It cannot be read.
 fn count<F: Files>(
     spool: &Spool<F>,
     reader: &mut Reader<F>,
     places: ChannelProgress,
-    evicted: &mut Evicted,
-) {
-    let mut damage = Damage::default();
+) -> Result<Remaining, Error> {
+    let mut remaining = Remaining::default();
     let mut done_bytes = 0;
     let start = reader.place().position;
     loop {
         let before = reader.place().position;
-        match reader.step(spool, true) {
-            Ok(Step::Frame(_)) if places.are_equal() => evicted.records += 1,
-            Ok(Step::Frame(frame)) => {
+        match reader.step(spool, true)? {
+            Step::Frame(_) if places.are_equal() => remaining.records += 1,
+            Step::Frame(frame) => {
                 let bytes = frame.bytes() as u64;
                 let channel = spool.channels().of(frame.payload);
                 if places.is_done(channel, reader.place().position) {
                     done_bytes += bytes;
                 } else {
-                    evicted.records += 1;
+                    remaining.records += 1;
                 }
             }
             // The first channel has counted it.
-            Ok(Step::Damaged(more)) if before < places.of(0).position => {
+            Step::Damaged(more) if before < places.of(0).position => {
                 done_bytes += more.bytes;
             }
-            Ok(Step::Damaged(more)) => damage += more,
-            Ok(Step::End) => break,
-            Err(_) => {
-                evicted.damage += Damage {
-                    records: 1,
-                    bytes: reader.unread_bytes(spool),
-                };
-                break;
-            }
+            Step::Damaged(more) => remaining.damage += more,
+            Step::End => break,
         }
     }
     // The place moves back if the file has been truncated.
     let passed = reader.place().position.saturating_sub(start);
-    evicted.bytes += passed.saturating_sub(damage.bytes + done_bytes);
-    evicted.damage += damage;
+    let other = remaining.damage.bytes + done_bytes;
+    remaining.bytes = passed.saturating_sub(other);
+    Ok(remaining)
 }
 
 /// Removes all rejected records; returns how many. For the sender, while it
@@ -255,14 +297,16 @@ fn remove_rejected_segment<F: Files>(
     spool: &Spool<F>,
     segment: Segment,
 ) -> Result<Option<u64>, Error> {
-    let mut evicted = Evicted::default();
     let reader = Reader::open(spool, segment.name, SegmentProgress::default());
     let Ok(Some(mut reader)) = reader else {
         return Ok(None);
     };
-    count(spool, &mut reader, ChannelProgress::default(), &mut evicted);
+    let remaining = count(spool, &mut reader, ChannelProgress::default());
+    let Ok(remaining) = remaining else {
+        return Ok(None);
+    };
     spool.remove(segment.name)?;
-    Ok(Some(evicted.records + evicted.damage.records))
+    Ok(Some(remaining.records + remaining.damage.records))
 }
 
 /// Removes the oldest segments of rejected records until `reserve` more bytes

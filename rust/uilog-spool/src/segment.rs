@@ -130,12 +130,6 @@ impl<F: Files> Reader<F> {
             .context(Operation::Lock, &self.path)
     }
 
-    /// The number of bytes that have not been read yet, as far as known.
-    pub(crate) fn unread_bytes(&self, spool: &Spool<F>) -> u64 {
-        let length = self.length(spool).unwrap_or(0);
-        length.saturating_sub(self.place.position)
-    }
-
     /// The bytes of the file.
     pub(crate) fn length(&self, spool: &Spool<F>) -> Result<u64, Error> {
         retry(|| spool.files().status(&self.file))

@@ -233,6 +233,32 @@ fn fail(plan: Plan, options: &Options, what: &str) {
     ledger.finish(&disk, options);
 }
 
+/// Nobody knows how many records are lost with a segment that cannot be read.
+#[test]
+fn a_segment_that_cannot_be_read_is_not_evicted() {
+    let options = options(SyncPolicy::Each, MAX_BYTES);
+    for ahead in 0..60 {
+        let disk = Disk::new();
+        let mut ledger = Ledger::of_a_faulty_system();
+        let mut first = Writer::new(&open(&disk.process(), &options));
+        ledger.append_all(&mut first, 1, &[50; 6]);
+        drop(first);
+        let process = disk.process();
+        let mut second = Writer::new(&open(&process, &options));
+        ledger.append_all(&mut second, 2, &[3000]);
+        process.plan_from_now(|now| Plan::Fail {
+            call: now + ahead,
+            errno: libc::EIO,
+            bytes: 0,
+        });
+        ledger.append_all(&mut second, 2, &[3000; 4]);
+        process.kill();
+        ledger.what = format!("after {ahead} calls");
+        let stats = ledger.finish(&disk, &options);
+        assert!(stats.evicted > 0 && stats.damaged == 0, "{stats:?}");
+    }
+}
+
 /// A disk that is full from some call on, and has room again.
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
