@@ -4,17 +4,16 @@
 
 mod abandoned;
 mod commandlost;
+mod limits;
+mod protocols;
 mod records;
 mod stderr;
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -22,8 +21,6 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use uilog_channel::journal::Journal;
 use uilog_channel::journal::wait_for_appending;
-use uilog_channel::queue::Writer;
-use uilog_channel::wire::PROTOCOL;
 use uilog_logger::dispatcher::Status;
 use uilog_logger::host::Draft;
 use uilog_logger::host::Host;
@@ -206,22 +203,6 @@ fn scripts_start_in_the_order_of_their_events() {
 }
 
 #[test]
-fn no_more_scripts_run_than_allowed() {
-    let three = [("max-scripts", "3")];
-    let script = "mkdir $DIR/running.$$; ls $DIR | grep -c running \
-                  >> $DIR/out; rmdir $DIR/running.$$";
-    let mut hg = Hg::new(PROGRAM, &three, script);
-    for _ in 0..60 {
-        hg.log("");
-    }
-    hg.wait_for_all();
-    let out = hg.read("out");
-    let counts: Vec<u32> = out.lines().map(|n| n.parse().unwrap()).collect();
-    assert_eq!(counts.len(), 60);
-    assert!(*counts.iter().max().unwrap() <= 3, "{counts:?}");
-}
-
-#[test]
 fn the_dispatcher_ends_with_the_last_script_and_sender() {
     let script = "until test -e $DIR/go || ! test -d $DIR; do sleep 0.01; done; : > $DIR/done";
     let mut hg = Hg::new(PROGRAM, &[], script);
@@ -239,97 +220,6 @@ fn the_dispatcher_ends_with_the_last_script_and_sender() {
         home.path().join("done").exists().then_some(())
     });
     until("the dispatcher to end", || (!is_running(pid)).then_some(()));
-}
-
-/// Seconds that a script gets: more where it has not come far enough in them.
-const LIMITS: [&str; 4] = ["0.2", "2", "10", "40"];
-
-/// Runs a script until its time is over; what is known then, and the process
-/// of which it has written the number to `$DIR/pid`.
-fn timed_out(script: &str) -> (Status, i32) {
-    for limit in LIMITS {
-        let limit = [("script-timeout", limit)];
-        let mut hg = Hg::new(PROGRAM, &limit, script);
-        hg.log("");
-        let status = hg.wait_for_all();
-        assert_eq!(status.progress.timed_out, 1);
-        if let Ok(pid) = hg.read("pid").trim().parse() {
-            return (status, pid);
-        }
-    }
-    panic!("no time is enough for {script}");
-}
-
-#[test]
-fn a_script_whose_time_is_over_is_ended() {
-    let (status, pid) = timed_out("echo $$ > $DIR/pid; exec sleep 99");
-    let failure = status.last_failure.unwrap();
-    assert!(failure.contains("uilog.script-timeout"), "{failure}");
-    assert!(!is_running(pid));
-}
-
-#[test]
-fn a_script_that_ignores_sigterm_is_killed_with_all_it_started() {
-    let script = "trap '' TERM; sleep 98 & echo $! > $DIR/pid; wait; sleep 97";
-    let (_, pid) = timed_out(script);
-    until("the group to be gone", || (!is_running(pid)).then_some(()));
-}
-
-/// Forks while SIGTERM waits for it, which a child does not inherit, and ends
-/// when that has begun: what happens in a shell now and then.
-const FORKS_MEANWHILE: &str = r#"exec python3 -c '
-import os
-import signal
-import time
-
-TERM = {signal.SIGTERM}
-path = os.environ["DIR"] + "/pid"
-signal.pthread_sigmask(signal.SIG_BLOCK, TERM)
-while signal.SIGTERM not in signal.sigpending():
-    time.sleep(0.01)
-if not os.fork():
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERM)
-    with open(path + ".new", "w") as fp:
-        fp.write(str(os.getpid()))
-    os.rename(path + ".new", path)
-    while True:
-        signal.pause()
-while not os.path.exists(path):
-    time.sleep(0.01)
-signal.pthread_sigmask(signal.SIG_UNBLOCK, TERM)
-'"#;
-
-#[test]
-fn a_process_that_has_missed_sigterm_gets_another() {
-    let (_, pid) = timed_out(FORKS_MEANWHILE);
-    until("the process to be gone", || {
-        (!is_running(pid)).then_some(())
-    });
-}
-
-#[test]
-fn a_script_may_end_by_any_signal() {
-    // 34 is the first that nix has no name for; 64 is the last.
-    for (number, name) in
-        [(34, "SIGRTMIN"), (64, "SIGRTMIN+30"), (9, "SIGKILL")]
-    {
-        let script = format!("case $MSG1 in kill) kill -{number} $$;; esac");
-        let mut hg = Hg::new(PROGRAM, &[], &script);
-        hg.log("kill");
-        let status = hg.wait_for_all();
-        assert_eq!(status.progress.failed, 1);
-        let failure = status.last_failure.unwrap();
-        assert!(failure.contains(&format!("killed by {name}")), "{failure}");
-        // Those that come later are reaped as well, and it ends as ever.
-        for _ in 0..5 {
-            hg.log("fine");
-        }
-        assert_eq!(hg.wait_for_all().progress.succeeded, 5);
-        drop(hg);
-        until("the dispatcher to end", || {
-            (!is_running(status.pid)).then_some(())
-        });
-    }
 }
 
 #[test]
@@ -462,20 +352,6 @@ fn a_script_beyond_the_limit_of_a_string_is_a_clear_failure() {
 }
 
 #[test]
-fn a_probe_tells_whether_the_program_works() {
-    let probe = |program: &str| {
-        let hg = &mut Hg::new(program, &[], "true");
-        let settings = *hg.logger.settings();
-        hg.host.dispatcher().probe(&settings, None)
-    };
-    assert_eq!(probe(PROGRAM), Ok(()));
-    let ends = probe("/bin/true").unwrap_err();
-    assert!(ends.contains("before it has done anything"), "{ends}");
-    let missing = probe("/no/such/uilog").unwrap_err();
-    assert!(missing.contains("cannot run /no/such/uilog"), "{missing}");
-}
-
-#[test]
 fn scripts_of_scripts_of_scripts_come_to_an_end() {
     let mut hg = Hg::new(PROGRAM, &[], "true");
     let home = hg.home.path().display();
@@ -544,87 +420,6 @@ fn open_descriptors() -> Vec<i32> {
     });
     ours.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap())
         .collect()
-}
-
-#[test]
-fn another_protocol_is_refused_and_said_so() {
-    let queue = Writer::create(1 << 20).unwrap();
-    let file = queue.page().try_clone().unwrap();
-    let other = PROTOCOL + 1;
-    const PROTOCOL_AT: u64 = 6;
-    FileExt::write_all_at(&file, &other.to_le_bytes(), PROTOCOL_AT).unwrap();
-    let before = queue.progress().unwrap();
-    let (status, stderr) = run_dispatch(file.into());
-    assert_eq!(status.code(), Some(1));
-    assert_eq!(
-        stderr,
-        format!(
-            "uilog: dispatch: hg speaks protocol {other}, \
-             this is {PROTOCOL}\n"
-        )
-    );
-    // Of the rest of another version's page nothing is known.
-    let mut expected = before;
-    expected.refused_by = u64::from(PROTOCOL);
-    assert_eq!(queue.progress().unwrap(), expected);
-}
-
-#[test]
-fn the_page_of_another_protocol_may_be_short() {
-    // Nothing has been appended yet, and the page has fewer words.
-    let file = tempfile::tempfile().unwrap();
-    let page = [b"uilog\0".as_slice(), &3u16.to_le_bytes(), &[0; 600]];
-    FileExt::write_all_at(&file, &page.concat(), 0).unwrap();
-    let (status, _) = run_dispatch(file.try_clone().unwrap().into());
-    assert_eq!(status.code(), Some(1));
-    // Where each version looks for it.
-    let mut word = [0; 8];
-    file.read_exact_at(&mut word, 568).unwrap();
-    assert_eq!(u64::from_le_bytes(word), u64::from(PROTOCOL));
-}
-
-#[test]
-fn what_is_no_queue_is_refused() {
-    let empty = tempfile::tempfile().unwrap();
-    let (status, stderr) = run_dispatch(empty.into());
-    assert_eq!(status.code(), Some(1));
-    assert!(stderr.contains("hg starts this"), "{stderr}");
-    let garbage = tempfile::tempfile().unwrap();
-    FileExt::write_all_at(&garbage, &[b'x'; 9000], 0).unwrap();
-    let (status, _) = run_dispatch(garbage.into());
-    assert_eq!(status.code(), Some(1));
-}
-
-#[test]
-fn by_hand_it_says_what_it_is_for() {
-    let output = process::Command::new(PROGRAM)
-        .arg("dispatch")
-        .stdin(process::Stdio::null())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("hg starts this"), "{stderr}");
-}
-
-fn run_dispatch(queue: std::os::fd::OwnedFd) -> (process::ExitStatus, String) {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut child = process::Command::new(Path::new(PROGRAM))
-        .arg("dispatch")
-        .stdin(std::os::fd::OwnedFd::from(theirs))
-        .stdout(queue)
-        .stderr(process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(ours);
-    let mut stderr = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut stderr)
-        .unwrap();
-    (child.wait().unwrap(), stderr)
 }
 
 #[test]

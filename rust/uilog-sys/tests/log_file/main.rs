@@ -1,14 +1,15 @@
-//! Log files under races, foreign rotations, kills and failing system calls:
-//! the files are checked record by record.
+//! Log files under races and foreign rotations: the files are checked record by
+//! record. What the tests have in common is here as well.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how tests fail")]
+
+mod faults;
+mod paths;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::symlink;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process;
@@ -19,7 +20,6 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use uilog_sys::log_file::LogFile;
-use uilog_sys::log_file::Operation;
 use uilog_sys::log_file::Rotation;
 use uilog_sys::log_file::old_files;
 use uilog_testing::example;
@@ -251,154 +251,6 @@ fn a_stranger_that_rotates_too_costs_nothing() {
     }
 }
 
-/// Runs a probe that appends one record under strace, whose `faults` tell
-/// which system calls fail or kill it; its status, and its standard error.
-fn under_strace(
-    kind: Kind,
-    path: &Path,
-    faults: &[&str],
-    max_bytes: u64,
-    tag: &str,
-) -> process::Output {
-    process::Command::new("strace")
-        .args(["-f", "-o", "/dev/null"])
-        .args(faults)
-        .args(probe_of(kind, path, max_bytes, 1, tag))
-        .stdin(Stdio::null())
-        .output()
-        .expect("strace is needed for this test")
-}
-
-/// What a rotation asks of the system.
-const STEPS: [&str; 11] = [
-    "mkdirat",
-    "openat",
-    "flock",
-    "fstat",
-    "newfstatat",
-    "renameat",
-    "linkat",
-    "renameat2",
-    "unlinkat",
-    "getdents64",
-    "write",
-];
-
-#[test]
-fn a_writer_may_be_killed_at_any_step_of_a_rotation() {
-    for (kind, kills) in [(Kind::Shared, 20), (Kind::Private, 10)] {
-        let made = STEPS.iter().map(|step| kill_at(kind, step)).sum::<u32>();
-        assert!(made > kills, "{kind:?}: {made}");
-    }
-}
-
-/// Kills a writer at each call of this name; how often that was possible.
-fn kill_at(kind: Kind, step: &str) -> u32 {
-    let mut kills = 0;
-    for when in 1.. {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let full = kind.log(&path, 1, ALL);
-        let before: Vec<_> =
-            (0..4).map(|it| format!("before {it} x")).collect();
-        for record in &before {
-            let _ = full.append(format!("{record}\n").as_bytes()).unwrap();
-        }
-        let fault = format!("inject={step}:signal=KILL:when={when}");
-        let output = under_strace(kind, &path, &["-e", &fault], 1, "killed");
-        let was_killed = output.status.signal() == Some(9);
-        let found = lines(&path);
-        assert_eq!(found[..4], before, "{fault}");
-        // The next one goes on where it has stopped.
-        let _ = full.append(b"after 0 x\n").unwrap();
-        let _ = full.append(b"after 1 x\n").unwrap();
-        let mut expected = before.clone();
-        if found.len() > 4 {
-            expected.push("killed 0 ".to_owned());
-        }
-        expected.extend(["after 0 x".to_owned(), "after 1 x".to_owned()]);
-        assert_eq!(lines(&path), expected, "{fault}");
-        for number in 1..expected.len() {
-            let old = format!("{}.{number}", path.display());
-            let text = fs::read_to_string(&old).unwrap();
-            let at = expected.len() - 1 - number;
-            assert_eq!(text, format!("{}\n", expected[at]), "{fault}");
-        }
-        if !was_killed {
-            break;
-        }
-        kills += 1;
-    }
-    kills
-}
-
-#[test]
-fn system_calls_that_fail_cost_no_record() {
-    for fault in [
-        // NFS without locks, file systems without links or exchanges.
-        "inject=flock:error=ENOLCK",
-        "inject=linkat:error=EPERM",
-        "inject=renameat2:error=EINVAL",
-        "inject=linkat,renameat2:error=ENOSYS",
-        // An old file of somebody else's.
-        "inject=linkat:error=EPERM:when=2",
-        "inject=openat:error=EACCES:when=5+",
-        "inject=mkdirat:error=ENOSPC",
-        "inject=renameat:error=EPERM",
-        "inject=renameat,renameat2:error=EACCES",
-        "inject=unlinkat:error=EIO",
-    ] {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let mut expected = Vec::new();
-        for round in 0..4 {
-            let tag = format!("r{round}");
-            let output =
-                under_strace(Kind::Shared, &path, &["-e", fault], 1, &tag);
-            if output.status.success() {
-                expected.push(format!("{tag} 0 "));
-            } else {
-                // Where the directory cannot be used, nothing is written.
-                assert!(fault.contains("EACCES"), "{fault}: {output:?}");
-            }
-        }
-        assert_eq!(lines(&path), expected, "{fault}");
-        // Without the fault, names are as they should be.
-        let _ = log(&path, 1, ALL).append(b"last 0 x\n").unwrap();
-        expected.push("last 0 x".to_owned());
-        assert_eq!(lines(&path), expected, "{fault}");
-    }
-}
-
-#[test]
-fn a_stale_handle_is_opened_once_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("log");
-    let name = path.to_str().unwrap();
-    let _ = log(&path, 100, ALL).append(b"before 0 x\n").unwrap();
-    for call in ["openat", "write"] {
-        let fault = format!("inject={call}:error=ESTALE:when=1");
-        let faults = ["-P", name, "-e", &fault];
-        let output = under_strace(Kind::Shared, &path, &faults, 100, call);
-        assert!(output.status.success(), "{output:?}");
-    }
-    assert_eq!(lines(&path), ["before 0 x", "openat 0 ", "write 0 "]);
-}
-
-#[test]
-fn a_full_disk_is_an_error_of_the_write() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("log");
-    let _ = log(&path, 100, ALL).append(b"before 0 x\n").unwrap();
-    let name = path.to_str().unwrap();
-    let faults = ["-P", name, "-e", "inject=write:error=ENOSPC"];
-    let output = under_strace(Kind::Shared, &path, &faults, 100, "full");
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("StorageFull"), "{said}");
-    assert_eq!(lines(&path), ["before 0 x"]);
-}
-
 /// The file that whoever rotates has locked.
 fn lock_of(directory: &Path) -> PathBuf {
     let kept = directory.join(".log.kept");
@@ -460,140 +312,6 @@ fn where_there_are_no_locks_a_private_log_grows() {
         assert!(output.status.success(), "{output:?}");
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), "r0 0 \nr1 0 \n");
-}
-
-#[test]
-fn only_regular_files_are_written_to() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("log");
-    let refused = |what: &str| {
-        let error = log(&path, 1, 6).append(b"a\n").unwrap_err();
-        assert_eq!(error.operation(), Operation::Open, "{what}");
-        let said = error.io_error().to_string();
-        assert!(said.starts_with(what), "{said}");
-    };
-    let mode = nix::sys::stat::Mode::S_IRWXU;
-    nix::unistd::mkfifo(&path, mode).unwrap();
-    refused("No such device or address");
-    let flags = nix::fcntl::OFlag::O_RDWR;
-    let reader = nix::fcntl::open(&path, flags, mode).unwrap();
-    refused("Is a named pipe");
-    drop(reader);
-    fs::remove_file(&path).unwrap();
-    fs::create_dir(&path).unwrap();
-    refused("Is a directory");
-    fs::remove_dir(&path).unwrap();
-    symlink("/dev/null", &path).unwrap();
-    refused("Is a device");
-    fs::remove_file(&path).unwrap();
-    symlink(directory.path(), &path).unwrap();
-    refused("Is a directory");
-    fs::remove_file(&path).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    refused("No such device or address");
-    drop(listener);
-}
-
-#[test]
-fn links_to_regular_files_are_followed_and_made_true() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("log");
-    let target = directory.path().join("elsewhere");
-    symlink(&target, &path).unwrap();
-    let _ = log(&path, 6, 6).append(b"a 0 x\n").unwrap();
-    assert_eq!(fs::read_to_string(&target).unwrap(), "a 0 x\n");
-    // As by hg, it is the link that is rotated.
-    let _ = log(&path, 6, 6).append(b"a 1 x\n").unwrap();
-    assert!(fs::symlink_metadata(&path).unwrap().is_file());
-    assert_eq!(lines(&path), ["a 0 x", "a 1 x"]);
-}
-
-#[test]
-fn nothing_is_created_beside_what_is_missing() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("gone/log");
-    let error = log(&path, 1, 6).append(b"a\n").unwrap_err();
-    assert_eq!(error.io_error().kind(), std::io::ErrorKind::NotFound);
-    assert!(!directory.path().join("gone").exists());
-}
-
-#[test]
-fn the_log_itself_has_one_name_only() {
-    // Mercurial copies a file with two names before it appends to it, and
-    // what others append meanwhile is lost.
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("log");
-    for number in 0..5 {
-        let record = format!("a {number} x\n");
-        let _ = log(&path, 1, 2).append(record.as_bytes()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().nlink(), 1);
-    }
-    assert_eq!(lines(&path), ["a 2 x", "a 3 x", "a 4 x"]);
-    let kept = fs::read_dir(directory.path().join(".log.kept")).unwrap();
-    assert_eq!(kept.count(), 2 + 1, "two old files and the lock");
-}
-
-#[test]
-fn what_is_removed_long_after_a_rotation_stays_away() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("log");
-    let full = log(&path, 1, ALL);
-    for number in 0..4 {
-        let record = format!("a {number} x\n");
-        let _ = full.append(record.as_bytes()).unwrap();
-    }
-    // A stranger's work: it comes back, in its place.
-    fs::remove_file(directory.path().join("log.2")).unwrap();
-    let _ = full.append(b"a 4 x\n").unwrap();
-    let all = ["a 0 x", "a 1 x", "a 2 x", "a 3 x", "a 4 x"];
-    assert_eq!(lines(&path), all);
-    // Somebody's wish: the last rotation was an hour ago.
-    fs::remove_file(directory.path().join("log.2")).unwrap();
-    let hour = std::time::Duration::from_secs(3600);
-    let then = std::time::SystemTime::now() - hour;
-    let kept = directory.path().join(".log.kept");
-    fs::File::open(&kept).unwrap().set_modified(then).unwrap();
-    assert_eq!(lines(&path), ["a 0 x", "a 1 x", "a 3 x", "a 4 x"]);
-    let _ = full.append(b"a 5 x\n").unwrap();
-    assert_eq!(lines(&path), ["a 0 x", "a 1 x", "a 3 x", "a 4 x", "a 5 x"]);
-}
-
-#[test]
-fn a_copy_of_a_repository_has_each_record_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let original = directory.path().join("original");
-    let copy = directory.path().join("copy");
-    fs::create_dir(&original).unwrap();
-    for number in 0..4 {
-        let record = format!("a {number} x\n");
-        let path = original.join("log");
-        let _ = log(&path, 1, ALL).append(record.as_bytes()).unwrap();
-    }
-    // Somebody was killed in a rotation; that file has no other name.
-    let waiting = format!(".log.kept/new-{}-1-1-1", now_nanos());
-    fs::rename(original.join("log"), original.join(waiting)).unwrap();
-    // It makes files of names.
-    let copied = process::Command::new("cp")
-        .arg("-r")
-        .args([&original, &copy])
-        .status();
-    assert!(copied.unwrap().success());
-    let path = copy.join("log");
-    assert_eq!(lines(&path), ["a 0 x", "a 1 x", "a 2 x", "a 3 x"]);
-    let _ = log(&path, 1, ALL).append(b"a 4 x\n").unwrap();
-    let _ = log(&path, 1, ALL).append(b"a 5 x\n").unwrap();
-    let all = ["a 0 x", "a 1 x", "a 2 x", "a 3 x", "a 4 x", "a 5 x"];
-    assert_eq!(lines(&path), all);
-    let kept = fs::read_dir(copy.join(".log.kept")).unwrap();
-    assert_eq!(kept.count(), 5 + 1, "five old files and the lock");
-}
-
-/// The time in the names of second names.
-fn now_nanos() -> u128 {
-    let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_nanos()
 }
 
 /// What may happen to a log.
@@ -674,34 +392,28 @@ proptest! {
     }
 }
 
-#[test]
-fn a_private_log_is_neither_a_link_nor_anothers() {
-    let directory = tempfile::tempdir().unwrap();
-    let target = directory.path().join("target");
-    fs::write(&target, "").unwrap();
-    let path = directory.path().join("log");
-    let log = LogFile::new(path.clone()).with_mode(0o700).private();
-    for target in [target.as_path(), Path::new("missing")] {
-        symlink(target, &path).unwrap();
-        let error = log.append(b"a\n").unwrap_err();
-        assert_eq!(error.operation(), Operation::Open);
-        assert!(
-            error.to_string().ends_with(": Is a symbolic link"),
-            "{error}"
-        );
-        fs::remove_file(&path).unwrap();
-    }
-    assert_eq!(fs::read(&target).unwrap(), b"");
-    assert!(!directory.path().join("missing").exists());
+/// Runs a probe that appends one record under strace, whose `faults` tell
+/// which system calls fail or kill it; its status, and its standard error.
+fn under_strace(
+    kind: Kind,
+    path: &Path,
+    faults: &[&str],
+    max_bytes: u64,
+    tag: &str,
+) -> process::Output {
+    process::Command::new("strace")
+        .args(["-f", "-o", "/dev/null"])
+        .args(faults)
+        .args(probe_of(kind, path, max_bytes, 1, tag))
+        .stdin(Stdio::null())
+        .output()
+        .expect("strace is needed for this test")
+}
 
-    let _ = log.append(b"a\n").unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-    if std::os::unix::fs::chown(&path, Some(12345), None).is_err() {
-        eprintln!("LEFT OUT: other owners because we are not root");
-        return;
-    }
-    let error = log.append(b"b\n").unwrap_err();
-    assert!(error.to_string().ends_with(": Belongs to another user"));
-    let _ = LogFile::new(path.clone()).append(b"c\n").unwrap();
-    assert_eq!(fs::read(&path).unwrap(), b"a\nc\n");
+/// The time in the names of second names.
+fn now_nanos() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_nanos()
 }
