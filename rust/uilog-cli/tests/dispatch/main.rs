@@ -25,6 +25,8 @@ use uilog_logger::dispatcher::Status;
 use uilog_logger::host::Draft;
 use uilog_logger::host::Host;
 use uilog_logger::logger::Logger;
+use uilog_sys::pidfd;
+use uilog_sys::pidfd::ProcessState;
 use uilog_testing::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uilog");
@@ -176,9 +178,11 @@ fn threads(pid: i32) -> impl Iterator<Item = String> {
         .filter_map(|task| fs::read_to_string(task.path().join("stat")).ok())
 }
 
-/// Whether any thread of the process still runs, and holds its descriptors.
+/// Whether any thread of the process still runs, and holds its descriptors. The
+/// list in `/proc` may lack living ones while others end.
 fn is_running(pid: i32) -> bool {
-    threads(pid).any(|stat| !stat.contains(") Z "))
+    let process = pidfd::open(Pid::from_raw(pid));
+    process.is_some_and(|it| !matches!(it.state(), ProcessState::Ended(_)))
 }
 
 /// Stops a process, and waits until it has been.
