@@ -179,7 +179,7 @@ def _memory(home: Home) -> int:
     agent = home.agent()
     pids = [
         it.pid
-        for it in processes.ofhome_of(home.environment["HOME"])
+        for it in processes.of_home(home.environment["HOME"])
         if it.is_dispatcher()
     ]
     if agent is not None:
