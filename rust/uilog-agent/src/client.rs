@@ -388,6 +388,13 @@ impl Client {
         end.unwrap_or(self.position)
     }
 
+    /// The number of its records that somebody still needs.
+    pub(crate) fn undone(&self) -> u64 {
+        let committed = self.feed.queue.committed().map(|it| it.jobs);
+        let done = self.feed.queue.progress().records;
+        committed.unwrap_or(0).saturating_sub(done)
+    }
+
     /// Whether a command has begun and not ended.
     pub(crate) fn has_open_command(&self) -> bool {
         // Damage is handled when it has ended.

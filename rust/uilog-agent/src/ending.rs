@@ -146,10 +146,7 @@ impl Server {
     /// is released before this checks. That goes for all of them, because a
     /// queue can lose its name at any moment.
     fn has_more_when_released(&mut self) -> bool {
-        for client in self.clients.values() {
-            let file = client.feed.queue.page_file();
-            let _ = living_file::unlock(file, Holder::Reader);
-        }
+        self.release_queues();
         let mut clients = self.clients.values();
         if !clients.any(|it| has_more(it) || !it.is_at_end() && !it.has_name())
         {
@@ -167,6 +164,13 @@ impl Server {
             self.forget(id);
         }
         true
+    }
+
+    fn release_queues(&self) {
+        for client in self.clients.values() {
+            let file = client.feed.queue.page_file();
+            let _ = living_file::unlock(file, Holder::Reader);
+        }
     }
 
     fn close_doorbell(&mut self) {
@@ -207,11 +211,14 @@ impl Server {
     }
 
     /// On SIGTERM: records in progress get a moment to arrive. The others stay
-    /// in their queues, and the next agent delivers them.
+    /// in their queues, and the next agent delivers them, or their writers, if
+    /// the queue has no name any more.
     pub(crate) fn shut_down(&mut self) {
         let deadline = Instant::now() + TERMINATED_BOUND;
         self.receive_wakeups();
         self.close_doorbell();
+        // From now on no writer relies on this process.
+        self.release_queues();
         while self.look_ahead() && Instant::now() < deadline {
             self.store_results();
         }
@@ -227,9 +234,23 @@ impl Server {
             self.store_results();
         }
         self.close_ended();
+        self.lose_nameless();
         self.journals.finish(TERMINATED_BOUND);
         self.close_all();
         self.count_room();
+    }
+
+    /// Counts what is left in queues that nobody can find any more, and whose
+    /// writers have ended.
+    fn lose_nameless(&mut self) {
+        let is_lost = |it: &&Client| !it.has_name() && !it.is_alive();
+        let lost = self.clients.values().filter(is_lost);
+        let lost = lost.map(|it| (it.id, it.undone()));
+        let lost: Vec<_> = lost.filter(|(_, count)| *count > 0).collect();
+        for (id, count) in lost {
+            let detail = "the agent was ended, and the queue's file removed";
+            self.lose_of_client(id, count, detail.to_owned());
+        }
     }
 }
 

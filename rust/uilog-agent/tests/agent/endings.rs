@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::Signal;
+use uilog_channel::journal::Failure;
 use uilog_sys::living_file;
 use uilog_sys::living_file::Holder;
 use uilog_testing::until;
@@ -180,6 +181,56 @@ fn an_agent_that_is_ended_by_sigterm_leaves_the_others_in_their_queue() {
         COUNT as u64 - progress.records_lost
     );
     agent.kill();
+}
+
+/// As at a logout: the directory is removed, and everybody is ended.
+#[test]
+fn an_agent_that_is_ended_by_sigterm_counts_what_nobody_can_find() {
+    const COUNT: u64 = 50;
+    let place = TestPlace::new();
+    let agent = place.agent_that_listens();
+    let socket = place.path("hung");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let hung = format!("unix:{}", socket.display());
+    let long = vec![b'x'; 200_000];
+    let mut queues = Vec::new();
+    for _ in 0..3 {
+        let mut queue = Queue::new(&place, &[("hung", &*hung)]);
+        for _ in 0..COUNT {
+            queue.log_message("foo", &long);
+        }
+        queue.ring();
+        queues.push(queue);
+    }
+    for queue in &queues {
+        until("the agent to read", || {
+            (queue.progress().taken == COUNT).then_some(())
+        });
+    }
+    let ended = queues.pop().unwrap();
+    let [living, named] = &queues[..] else {
+        unreachable!()
+    };
+    let readers = [living.file(), named.file()];
+    for queue in [&ended, living] {
+        std::fs::remove_file(queue.path()).unwrap();
+    }
+    drop(ended);
+    agent.send(Signal::SIGTERM);
+    // From then on writers do not rely on it.
+    until("nobody to read", || {
+        let is_held = |it| living_file::is_held(it, Holder::Reader).unwrap();
+        (!readers.iter().any(is_held)).then_some(())
+    });
+    agent.ends_well();
+    for queue in [living, named] {
+        assert!(queue.progress().records < COUNT);
+    }
+    let journal = place.journal();
+    let is_it = |it: &&Failure| it.detail.contains("file removed");
+    let told: Vec<_> = journal.iter().filter(is_it).collect();
+    assert_eq!(told.len(), 1, "{journal:?}");
+    assert!(told[0].lost > 0 && told[0].lost <= COUNT, "{told:?}");
 }
 
 /// Reads until there are so many different records.
