@@ -14,6 +14,13 @@ use crate::queue::Queue;
 use crate::support::TestPlace;
 use crate::support::names;
 
+/// Passes a time that is shorter than any sleep.
+fn spin(times: u32) {
+    for time in 0..times {
+        std::hint::black_box(time);
+    }
+}
+
 #[test]
 fn an_idle_agent_ends_and_leaves_the_queues_of_the_living() {
     let place = TestPlace::new();
@@ -70,9 +77,7 @@ fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
             }
             queue.until_done();
             // Some come when it is just ending.
-            for spin in 0..round * 20_000 {
-                std::hint::black_box(spin);
-            }
+            spin(round * 20_000);
         }
         agent.ends_well();
         let ids = place.ids("a");
@@ -90,7 +95,8 @@ fn an_agent_that_ends_leaves_nothing_in_a_queue_without_a_name() {
 fn an_agent_that_ends_leaves_nothing_in_a_queue_that_loses_its_name() {
     let place = TestPlace::new();
     let sinks = [("a", &*file(&place, "a")), ("agent-idle", "0")];
-    let others: Vec<_> = (0..200).map(|_| Queue::new(&place, &sinks)).collect();
+    let _others: Vec<_> =
+        (0..200).map(|_| Queue::new(&place, &sinks)).collect();
     let socket = place.run().join(names().socket);
     for round in 0..40_u32 {
         let mut queue = Queue::new(&place, &sinks);
@@ -102,9 +108,7 @@ fn an_agent_that_ends_leaves_nothing_in_a_queue_that_loses_its_name() {
         while socket.exists() {
             std::hint::spin_loop();
         }
-        for spin in 0..round * 1000 {
-            std::hint::black_box(spin);
-        }
+        spin(round * 1000);
         std::fs::remove_file(queue.path()).unwrap();
         queue.log("foo");
         if living_file::is_held(&reader, Holder::Reader).unwrap() {
@@ -112,7 +116,6 @@ fn an_agent_that_ends_leaves_nothing_in_a_queue_that_loses_its_name() {
         }
         agent.ends_well();
     }
-    drop(others);
 }
 
 /// As hg does it: rings, and starts an agent if there is none and nobody else
@@ -138,10 +141,7 @@ fn nobody_rings_in_vain_while_agents_come_and_go() {
         if round % 3 == 0 {
             // Some come when the one before is just ending.
             queue.until_done();
-            let spins = (round % 50) * 4000;
-            for spin in 0..spins {
-                std::hint::black_box(spin);
-            }
+            spin((round % 50) * 4000);
         }
     }
     // Nobody rings any more.
@@ -155,9 +155,7 @@ fn an_agent_that_is_ended_by_sigterm_leaves_the_others_in_their_queue() {
     const COUNT: usize = 1500;
     let place = TestPlace::new();
     let agent = place.agent_that_listens();
-    let socket = place.path("hung");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let hung = format!("unix:{}", socket.display());
+    let (listener, hung) = place.hung_sink();
     let mut queue = Queue::new(&place, &[("hung", &*hung)]);
     let long = vec![b'x'; 2000];
     for _ in 0..COUNT {
@@ -189,9 +187,7 @@ fn an_agent_that_is_ended_by_sigterm_counts_what_nobody_can_find() {
     const COUNT: u64 = 50;
     let place = TestPlace::new();
     let agent = place.agent_that_listens();
-    let socket = place.path("hung");
-    let _listener = UnixListener::bind(&socket).unwrap();
-    let hung = format!("unix:{}", socket.display());
+    let (_listener, hung) = place.hung_sink();
     let long = vec![b'x'; 200_000];
     let mut queues = Vec::new();
     for _ in 0..3 {

@@ -13,7 +13,6 @@ mod support;
 mod upgrades;
 
 use std::collections::BTreeSet;
-use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::Signal;
 use queue::Queue;
@@ -233,10 +232,7 @@ fn a_sink_that_hangs_holds_up_no_other() {
     const COUNT: usize = 2000;
     let place = TestPlace::new();
     let agent = place.agent_that_listens();
-    // Nobody reads from it.
-    let socket = place.path("hung");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let hung = format!("unix:{}", socket.display());
+    let (listener, hung) = place.hung_sink();
     let beside = file(&place, "beside");
     let sinks = [("beside", &*beside), ("hung", &*hung)];
     let mut queue = Queue::new(&place, &sinks);

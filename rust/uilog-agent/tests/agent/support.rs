@@ -6,6 +6,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -123,6 +124,13 @@ impl TestPlace {
     pub(crate) fn hurry(&self) {
         let run = OwnDir::beside_users_file(&self.run()).unwrap();
         uilog_agent::hurry(&run);
+    }
+
+    /// A sink `unix:`, which hangs until somebody reads from its socket.
+    pub(crate) fn hung_sink(&self) -> (UnixListener, String) {
+        let socket = self.path("hung");
+        let listener = UnixListener::bind(&socket).unwrap();
+        (listener, format!("unix:{}", socket.display()))
     }
 
     /// The configuration that is read here.
