@@ -35,11 +35,12 @@ commandfinish = cat >> $OUT/events; echo >> $OUT/events
 commandfinish:stdin = json
 """
 
-# A stand-in for rhg: it becomes hg if it is told so, as rhg does.
+# A stand-in for rhg: it becomes hg if it is told so, as rhg does. Who survives
+# a signal says why.
 RHG = """#!/bin/sh
 case $1 in
   files) echo a; exit ${STATUS-0};;
-  kill) kill -$2 $$;;
+  kill) kill -$2 $$; grep ^Sig /proc/$$/status >&2; exit 99;;
 esac
 exec "$FALLBACK" "$@"
 """
@@ -388,7 +389,7 @@ def test_a_command_that_cannot_be_started(logged: Logged) -> None:
 def test_signals(logged: Logged, name: str, mercurial: int, other: int) -> None:
     number = getattr(signal, f"SIG{name}")
     done = logged.run(str(logged.rhg), "kill", name)
-    assert done.returncode == -number
+    assert done.returncode == -number, done.stderr
     options = logged.end()["options"]
     assert (options["return_code"], options["signal"]) == (mercurial, number)
     logged.run("sh", "-c", f"kill -{name} $$")
