@@ -12,7 +12,7 @@ use crate::rule::marker_at;
 use crate::rule::user_marker;
 
 /// What a finder has found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) range: Range<usize>,
     pub(crate) rule: Rule,

@@ -2,8 +2,8 @@
 //!
 //! A [`Redactor`] is made from a [`Policy`] and has a function for each kind of
 //! text: [`Redactor::redact_message`] for an event's message,
-//! [`Redactor::redact_option`] for its options, [`Redactor::redact_argv`] for
-//! a command's arguments, [`Redactor::redact_text`] for anything else. Each
+//! [`Redactor::redact_option`] for its options, [`Redactor::redact_arguments`]
+//! for a command's arguments, [`Redactor::redact_text`] for anything else. Each
 //! secret is replaced by `<redacted:RULE>`; docs/privacy.md lists the rules.
 //!
 //! Several finders search the same text, each for one kind of secret: formats

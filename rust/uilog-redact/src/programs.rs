@@ -21,6 +21,7 @@ use crate::programs::table::Value;
 use crate::rule::Rule;
 use crate::shell::Command;
 use crate::shell::commands;
+use crate::words::Word;
 
 mod call;
 mod list;
@@ -31,6 +32,7 @@ mod search;
 pub(crate) mod table;
 mod value;
 
+pub(crate) use position::has_options_of_hg;
 pub(crate) use position::is_word;
 
 /// Maximum depth of commands in quoted arguments of commands.
@@ -45,6 +47,19 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Finding>) {
     {
         find_in_lines(text, found);
     }
+}
+
+/// Finds secrets in a command line that is already split: the first word may be
+/// a program, and no character in the others has a meaning for a shell.
+pub(crate) fn find_in_words(words: &[Word], found: &mut Vec<Finding>) {
+    let args = words
+        .iter()
+        .map(|word| Arg::in_list(word.clone(), word.is_quoted()));
+    let command = Command {
+        args: args.collect(),
+        ..Command::default()
+    };
+    Call::new(&command).find_in_arguments(found);
 }
 
 /// Finds commands in quotes that contain quotes of the same kind, up to the

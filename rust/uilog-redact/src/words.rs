@@ -20,7 +20,7 @@ pub(crate) enum Line {
 }
 
 /// A word, and where it stood.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Word {
     /// Without quotes.
     pub(crate) bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub(crate) struct Word {
 }
 
 /// Bytes of a word that follow one another in the line, too.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Piece {
     /// In the word.
     start: usize,
@@ -257,34 +257,6 @@ fn read_double(
     true
 }
 
-/// A command's arguments as hg logs them.
-// hg: dispatch._formatargs over posix.shellquote
-pub(crate) fn format_arguments<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
-    let mut line = Vec::new();
-    for (number, argument) in arguments.iter().enumerate() {
-        if number > 0 {
-            line.push(b' ');
-        }
-        let argument = argument.as_ref();
-        let is_safe =
-            |byte: &u8| byte.is_ascii_alphanumeric() || b"._/+-".contains(byte);
-        if !argument.is_empty() && argument.iter().all(is_safe) {
-            line.extend_from_slice(argument);
-            continue;
-        }
-        line.push(b'\'');
-        for &byte in argument {
-            if byte == b'\'' {
-                line.extend_from_slice(br"'\''");
-            } else {
-                line.push(byte);
-            }
-        }
-        line.push(b'\'');
-    }
-    line
-}
-
 /// The number of blanks at the beginning of a text, at most `most`.
 pub(crate) fn blanks(text: &[u8], most: usize) -> usize {
     text.iter()
@@ -295,8 +267,6 @@ pub(crate) fn blanks(text: &[u8], most: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn words(line: &str, kind: Line) -> Vec<String> {
@@ -341,20 +311,6 @@ mod tests {
         assert_eq!(words[0].bytes, b"xbcd");
         for (range, part) in [(0..1, b"x"), (1..2, b"b"), (2..3, b"c")] {
             assert_eq!(&line[words[0].in_line(&range)], part);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_formatted_is_split_again(
-            arguments: Vec<Vec<u8>>,
-        ) {
-            let line = format_arguments(&arguments);
-            let (words, end) = split(&line, 0, Line::Arguments);
-            prop_assert_eq!(end, line.len());
-            let words: Vec<_> =
-                words.into_iter().map(|word| word.bytes).collect();
-            prop_assert_eq!(words, arguments);
         }
     }
 }

@@ -8,6 +8,8 @@
 mod escapes;
 #[path = "corpus/format.rs"]
 mod format;
+#[path = "support/lines.rs"]
+mod lines;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -22,12 +24,13 @@ use crate::escapes::unescaped;
 use crate::format::Line;
 use crate::format::is_left;
 use crate::format::marked;
+use crate::lines::line_of;
 
 const MIN_SECRETS: usize = 1_000;
 const MIN_HARMLESS: usize = 1_000;
 const MAX_FALSE_ALARMS_PERCENT: usize = 1;
 
-fn lines(name: &str) -> Vec<Line> {
+fn texts(name: &str) -> Vec<Line> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/corpus")
         .join(name);
@@ -66,7 +69,7 @@ fn every_secret_goes_and_nothing_around_it() {
     let mut leaks = 0;
     let mut differences = 0;
     let mut families = BTreeMap::<String, Counts>::new();
-    for line in lines("secrets.txt") {
+    for line in texts("secrets.txt") {
         let marked = marked(&line.text);
         assert!(!marked.secrets.is_empty(), "line {}: no mark", line.number);
         let redacted =
@@ -108,10 +111,111 @@ fn every_secret_goes_and_nothing_around_it() {
     assert_eq!(differences, 0, "texts become other than wanted");
 }
 
+/// What `uilog run` logs for a program: each argument is in quotes where a shell
+/// needs them.
+#[test]
+fn a_program_hides_the_same_by_itself_as_in_a_hook() {
+    let redactor = redactor();
+    let mut lines_of_programs = 0;
+    let mut leaks = 0;
+    for line in texts("secrets.txt") {
+        let marked = marked(&line.text);
+        let Some(command_line) = as_logged(&line.event, &marked.text) else {
+            continue;
+        };
+        lines_of_programs += 1;
+        let redacted = redactor.redact_program(&command_line);
+        for (_, secret) in &marked.secrets {
+            if is_left(secret, &redacted.text, &marked.wanted) {
+                leaks += 1;
+                println!(
+                    "line {}: leaks {}\n   {}",
+                    line.number,
+                    String::from_utf8_lossy(secret),
+                    String::from_utf8_lossy(&redacted.text)
+                );
+            }
+        }
+    }
+    println!("{lines_of_programs} command lines: {leaks} leaks");
+    assert!(
+        lines_of_programs >= MIN_SECRETS,
+        "{lines_of_programs} are too few"
+    );
+    assert_eq!(leaks, 0, "secrets leak");
+}
+
+#[test]
+fn next_to_nothing_harmless_goes_from_a_programs_command_line() {
+    let redactor = redactor();
+    let mut lines_of_programs = 0;
+    let mut alarms = 0;
+    for line in texts("harmless.txt") {
+        let Some(command_line) = as_logged(&line.event, &unescaped(&line.text))
+        else {
+            continue;
+        };
+        lines_of_programs += 1;
+        let redacted = redactor.redact_program(&command_line);
+        if !redacted.places.is_empty() {
+            alarms += 1;
+            println!(
+                "line {}: {}",
+                line.number,
+                String::from_utf8_lossy(&redacted.text)
+            );
+        }
+    }
+    println!("{lines_of_programs} command lines: {alarms} false alarms");
+    assert!(
+        lines_of_programs >= MIN_HARMLESS,
+        "{lines_of_programs} are too few"
+    );
+    assert!(alarms * 100 <= lines_of_programs * MAX_FALSE_ALARMS_PERCENT);
+}
+
+/// The command line of a hook or of a text as hg would log it, if it is one
+/// command without anything that only a shell understands. Quotes in other
+/// texts are often those of SQL or code.
+fn as_logged(event: &str, text: &[u8]) -> Option<Vec<u8>> {
+    if event.starts_with("command") {
+        return None;
+    }
+    const OF_SHELLS: &str = "\"$`|&;<>(){}[]*?#~!\\\n\t,";
+    let text = std::str::from_utf8(text).ok()?.trim_end();
+    let (command, others) = match text.split_once(": ") {
+        Some((hook, rest)) if hook.starts_with("exthook-") => {
+            (rest.rsplit_once(" finished in ")?.0, "")
+        }
+        _ => (text, "'"),
+    };
+    if command.contains(|it| OF_SHELLS.contains(it) || others.contains(it)) {
+        return None;
+    }
+    let mut words = Vec::new();
+    let mut word = None;
+    let mut is_quoted = false;
+    for letter in command.chars() {
+        match letter {
+            '\'' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_with(String::new);
+            }
+            ' ' if !is_quoted => words.extend(word.take()),
+            _ => word.get_or_insert_with(String::new).push(letter),
+        }
+    }
+    words.extend(word);
+    if is_quoted || words.len() < 2 {
+        return None;
+    }
+    Some(line_of(&words))
+}
+
 #[test]
 fn next_to_nothing_harmless_goes() {
     let redactor = redactor();
-    let lines = lines("harmless.txt");
+    let lines = texts("harmless.txt");
     let mut alarms = 0;
     let mut families = BTreeMap::<String, Counts>::new();
     for line in &lines {
@@ -155,7 +259,7 @@ fn redacting_the_corpus_twice_changes_nothing_more() {
     let redactor = redactor();
     let mut unstable = 0;
     for name in ["secrets.txt", "harmless.txt"] {
-        for line in lines(name) {
+        for line in texts(name) {
             let text = marked(&line.text).text;
             let event = line.event.as_bytes();
             let once = redactor.redact_message(event, &text);
@@ -179,7 +283,7 @@ fn redacting_the_corpus_twice_changes_nothing_more() {
 #[test]
 fn a_text_may_end_after_any_word_or_sign() {
     let redactor = redactor();
-    for line in lines("secrets.txt") {
+    for line in texts("secrets.txt") {
         let text = marked(&line.text).text;
         let event = line.event.as_bytes();
         let is_end = |end: &usize| !text[end - 1].is_ascii_alphanumeric();

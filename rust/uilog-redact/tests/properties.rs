@@ -1,6 +1,9 @@
 //! Properties for any bytes: texts of parts with a meaning for the redactor,
 //! and of others.
 
+#[path = "support/lines.rs"]
+mod lines;
+
 use std::sync::OnceLock;
 
 use proptest::collection::vec;
@@ -12,6 +15,9 @@ use uilog_redact::MAX_GROWTH;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 use uilog_redact::UserPolicy;
+use uilog_redact::arguments;
+
+use crate::lines::line_of;
 
 /// What finders look for, and what may confuse them.
 const PIECES: &[&str] = &[
@@ -187,11 +193,16 @@ fn is_kept(
     rest == &text[at..]
 }
 
+/// The arguments of a command, each by itself.
+fn redacted<A: AsRef<[u8]>>(redactor: &Redactor, words: &[A]) -> Vec<Vec<u8>> {
+    arguments(&redactor.redact_arguments(&line_of(words)).text)
+}
+
 /// The password goes, and what stands behind it stays.
 #[track_caller]
 fn assert_password_goes(user: &str, password: &str) {
     let url = format!("https://{user}:{password}@hg.example/r");
-    let told = default().redact_argv(&["clone", &url]).text;
+    let told = redacted(default(), &["clone", &url]);
     let wanted = format!("https://{user}:<redacted:url-password>@hg.example/r");
     assert_eq!(told, [b"clone".to_vec(), wanted.into_bytes()], "{password}");
 }
@@ -254,16 +265,24 @@ proptest! {
     }
 
     #[test]
-    fn arguments_are_redacted_as_their_line_is(
-        (argv, redactor) in redactor(),
-        arguments in vec(text(), 0..6),
+    fn a_line_is_split_into_its_arguments(words: Vec<Vec<u8>>) {
+        prop_assert_eq!(arguments(&line_of(&words)), words);
+    }
+
+    #[test]
+    fn a_command_line_is_redacted_once(
+        (_, redactor) in redactor(),
+        words in vec(text(), 0..6),
     ) {
-        let once = redactor.redact_argv(&arguments).text;
-        let twice = redactor.redact_argv(&once);
+        let line = line_of(&words);
+        let once = redactor.redact_arguments(&line).text;
+        let twice = redactor.redact_arguments(&once);
         prop_assert_eq!(&twice.text, &once);
-        if *argv == ArgvPolicy::Redacted {
-            prop_assert_eq!(once.len(), arguments.len());
-        }
+        prop_assert_eq!(twice.places, vec![]);
+        let once = redactor.redact_program(&line).text;
+        let twice = redactor.redact_program(&once);
+        prop_assert_eq!(&twice.text, &once);
+        prop_assert_eq!(twice.places, vec![]);
     }
 
     #[test]
@@ -290,6 +309,6 @@ proptest! {
                 vec![b"ci".to_vec(), b"-m".to_vec(), marker],
             )
         };
-        prop_assert_eq!(default().redact_argv(&arguments).text, wanted);
+        prop_assert_eq!(redacted(default(), &arguments), wanted);
     }
 }

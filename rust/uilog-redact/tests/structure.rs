@@ -2,6 +2,8 @@
 
 #[path = "corpus/escapes.rs"]
 mod escapes;
+#[path = "support/lines.rs"]
+mod lines;
 #[path = "structure/properties.rs"]
 mod properties;
 
@@ -12,8 +14,10 @@ use uilog_redact::Key;
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
 use uilog_redact::UserPolicy;
+use uilog_redact::arguments;
 
 use crate::escapes::unescaped;
+use crate::lines::line_of;
 
 fn redactor() -> &'static Redactor {
     static REDACTOR: OnceLock<Redactor> = OnceLock::new();
@@ -31,6 +35,11 @@ fn text(bytes: &[u8]) -> String {
 
 fn line(line: &str) -> String {
     text(&redactor().redact_command(line.as_bytes()).text)
+}
+
+/// The arguments of a command, each by itself.
+fn redacted(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    arguments(&redactor().redact_arguments(&line_of(words)).text)
 }
 
 fn message(event: &str, message: &str) -> String {
@@ -456,7 +465,7 @@ fn no_secret_of_the_corpus_is_told() {
         // Digits alone are a value that `--config` may tell.
         let is_number = secret.iter().all(u8::is_ascii_digit);
         for words in lines {
-            let told = redactor.redact_argv(&words).text;
+            let told = redacted(&words);
             let all = told.concat();
             assert!(
                 is_number || !contains(&all, secret),

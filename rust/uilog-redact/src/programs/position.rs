@@ -47,6 +47,17 @@ pub(super) const WRAPPERS: [&[u8]; 28] = [
     b"flock",
 ];
 
+/// Other version control systems: their users have hg's commands and options
+/// for messages.
+const VERSION_CONTROL: [&[u8]; 9] = [
+    b"brz", b"bzr", b"cvs", b"darcs", b"fossil", b"git", b"jj", b"sl", b"svn",
+];
+
+/// Whether a program's options for messages are those of hg.
+pub(crate) fn has_options_of_hg(program: &[u8]) -> bool {
+    VERSION_CONTROL.contains(&program_name(program))
+}
+
 /// Names of programs that are words, too: only where a command begins.
 const WORDS: [&[u8]; 65] = [
     b"act",

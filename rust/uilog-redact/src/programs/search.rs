@@ -31,6 +31,11 @@ impl<'c> Call<'c> {
     pub(super) fn find(&self, found: &mut Vec<Finding>) {
         self.find_printed(found);
         self.find_with_spaces(found);
+        self.find_in_arguments(found);
+    }
+
+    /// Finds what programs and options give a meaning to.
+    pub(super) fn find_in_arguments(&self, found: &mut Vec<Finding>) {
         let mut at = 0;
         let mut run = self.tool();
         if let Some(run) = &mut run {

@@ -246,6 +246,9 @@ mod tests {
     fn the_table_can_be_read() {
         let table = table();
         assert!(table.programs.len() > 200);
+        let mut subcommands =
+            table.programs.iter().flat_map(|it| &it.subcommands);
+        assert!(subcommands.all(|word| !word.contains(' ')));
         assert_eq!(table.lines(b"CURL").len(), 1);
         assert!(table.lines(b"no-such-program").is_empty());
         for name in NAMES {

@@ -58,29 +58,26 @@ impl Redactor {
             View::Word => {
                 self.find(text, Scope::Word, 0, found);
             }
-            View::Command | View::Arguments => {
-                let is_command = view == View::Command;
-                let end = if is_command {
-                    arguments_end(text)
-                } else {
-                    text.len()
-                };
+            View::Command => {
+                let end = arguments_end(text);
                 let (words, _) = split(&text[..end], 0, Line::Arguments);
-                let is_plain = if is_command {
-                    let is_plain = self.find(text, Scope::Text, 0, found);
-                    drop_partial_words(&words, found);
-                    is_plain
-                } else {
-                    is_plain(text)
-                };
                 self.find_in_options(&words, found);
-                for word in &words {
-                    // A piece of the line cannot contain what the line does
-                    // not.
-                    if !is_plain || !word.is_one_piece() {
-                        self.find_in_word(word, 0, found);
-                    }
+                self.find_in_command(text, &words, found);
+            }
+            View::Arguments => {
+                let (words, _) = split(text, 0, Line::Arguments);
+                self.find_in_options(&words, found);
+                self.find_in_command(text, &words, found);
+            }
+            View::Program => {
+                let (words, _) = split(text, 0, Line::Arguments);
+                if let Some((program, arguments)) = words.split_first()
+                    && programs::has_options_of_hg(&program.bytes)
+                {
+                    self.find_in_options(arguments, found);
                 }
+                self.find_in_command(text, &words, found);
+                self.find_across_words(&words, found);
             }
             View::Alias => {
                 self.find(text, Scope::Text, 0, found);
@@ -91,6 +88,49 @@ impl Redactor {
                     let (words, _) = split(text, start, Line::Shell);
                     self.find_in_words(&words, 0, found);
                 }
+            }
+        }
+    }
+
+    /// Finds secrets in a command line as hg logs it.
+    fn find_in_command(
+        &self,
+        text: &[u8],
+        words: &[Word],
+        found: &mut Vec<Finding>,
+    ) {
+        let mut inner = Vec::new();
+        let is_plain = self.find(text, Scope::Text, 0, &mut inner);
+        drop_partial_words(words, &mut inner);
+        found.append(&mut inner);
+        if !is_plain {
+            programs::find_in_words(words, found);
+        }
+        for word in words {
+            // A piece of the line cannot contain what the line does not.
+            if !is_plain || !word.is_one_piece() {
+                self.find_in_word(word, 0, found);
+            }
+        }
+    }
+
+    /// Finds what several arguments show together, whichever of them are in
+    /// quotes: `'Password:' X`.
+    fn find_across_words(&self, words: &[Word], found: &mut Vec<Finding>) {
+        let texts: Vec<_> = words.iter().map(|word| &word.bytes[..]).collect();
+        let mut inner = Vec::new();
+        self.find(&texts.join(&b' '), Scope::Text, 0, &mut inner);
+        for inner in inner {
+            let mut start = 0;
+            for word in words {
+                let end = start + word.bytes.len();
+                let from = inner.range.start.max(start);
+                let to = inner.range.end.min(end);
+                if from < to {
+                    let range = word.in_line(&(from - start..to - start));
+                    found.push(inner.clone().at(range));
+                }
+                start = end + 1;
             }
         }
     }
@@ -265,13 +305,6 @@ impl Redactor {
             at = end.max(at);
         }
     }
-}
-
-/// Whether no finder has a reason to search a text.
-fn is_plain(text: &[u8]) -> bool {
-    let mut tokens = Vec::new();
-    let wanted = patterns::wanted(text, &mut tokens);
-    wanted == ActiveFinders::default() && tokens.is_empty() && !has_sign(text)
 }
 
 /// Whether there is a byte that triggers finders without words: those of items,

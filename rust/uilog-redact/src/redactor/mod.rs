@@ -17,7 +17,6 @@ use std::borrow::Cow;
 
 use self::commands::arguments_end;
 use self::commands::canonical;
-use self::results::place;
 use self::results::reduced;
 use self::results::unchanged;
 use self::results::whole;
@@ -39,9 +38,6 @@ use crate::structure::Structure;
 use crate::user::Key;
 use crate::user::hash_user;
 use crate::value::looks_like_key;
-use crate::words::Line;
-use crate::words::format_arguments;
-use crate::words::split;
 
 /// A redacted text is at most this many times as long as the original, plus
 /// [`MAX_ADDED_BYTES`].
@@ -67,10 +63,12 @@ enum View {
     Text,
     /// One word.
     Word,
-    /// A command line, as hg logs it; it may have something after it.
+    /// A command line as hg logs it; it may have something after it.
     Command,
-    /// Nothing but arguments: no secret goes over several of them.
+    /// The same with nothing after it.
     Arguments,
+    /// The command line of a program other than hg, with nothing after it.
+    Program,
     /// The message of `commandalias`.
     Alias,
 }
@@ -143,24 +141,17 @@ impl Redactor {
         }
     }
 
-    /// A command line as hg logs it: arguments in quotes, and perhaps
-    /// ` exited ...` after them.
+    /// A command line as hg logs it: arguments, in quotes where a shell needs
+    /// them, and perhaps ` exited ...` after them.
     pub fn redact_command<'t>(
         &self,
         line: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
-        let end = arguments_end(line);
-        let (arguments, rest) = line.split_at(end);
-        let told = match self.argv {
-            ArgvPolicy::Full => return unchanged(line),
-            ArgvPolicy::Redacted => return self.redact(line, View::Command),
-            ArgvPolicy::None => whole(arguments, Rule::ARGV),
-            ArgvPolicy::Canonical => canonical(arguments),
-            ArgvPolicy::Structure => {
-                let words = Structure(self).arguments_line(arguments);
-                reduced(arguments, Structure::joined(&words))
-            }
-        };
+        if self.argv == ArgvPolicy::Redacted {
+            return self.redact(line, View::Command);
+        }
+        let (arguments, rest) = line.split_at(arguments_end(line));
+        let told = self.redact_arguments(arguments);
         if told.text == arguments {
             return unchanged(line);
         }
@@ -170,29 +161,21 @@ impl Redactor {
         }
     }
 
-    /// The arguments of a command, without the name of the program.
-    pub fn redact_argv<A: AsRef<[u8]>>(
+    /// A command line as hg logs it, with nothing after it, even if it reads as
+    /// if the command had exited.
+    pub fn redact_arguments<'t>(
         &self,
-        arguments: &[A],
-    ) -> Redacted<Vec<Vec<u8>>> {
-        let line = format_arguments(arguments);
-        let told = match self.argv {
-            ArgvPolicy::Full => unchanged(&line),
-            ArgvPolicy::Redacted => self.redact(&line, View::Arguments),
-            ArgvPolicy::None if line.is_empty() => unchanged(&line),
-            ArgvPolicy::None => whole(&line, Rule::ARGV),
-            ArgvPolicy::Canonical => canonical(&line),
+        line: &'t [u8],
+    ) -> Redacted<Cow<'t, [u8]>> {
+        match self.argv {
+            ArgvPolicy::Full => unchanged(line),
+            ArgvPolicy::Redacted => self.redact(line, View::Arguments),
+            ArgvPolicy::None => whole(line, Rule::ARGV),
+            ArgvPolicy::Canonical => canonical(line),
             ArgvPolicy::Structure => {
-                return Redacted {
-                    text: Structure(self).arguments(arguments),
-                    places: place(&line, Rule::ARGUMENT),
-                };
+                let words = Structure(self).arguments_line(line);
+                reduced(line, Structure::joined(&words))
             }
-        };
-        let (words, _) = split(&told.text, 0, Line::Arguments);
-        Redacted {
-            text: words.into_iter().map(|word| word.bytes).collect(),
-            places: told.places,
         }
     }
 
@@ -202,11 +185,14 @@ impl Redactor {
         &self,
         line: &'t [u8],
     ) -> Redacted<Cow<'t, [u8]>> {
-        if self.argv != ArgvPolicy::Structure {
-            return self.redact_command(line);
+        match self.argv {
+            ArgvPolicy::Redacted => self.redact(line, View::Program),
+            ArgvPolicy::Structure => {
+                let words = Structure(self).program_line(line);
+                reduced(line, Structure::joined(&words))
+            }
+            _ => self.redact_arguments(line),
         }
-        let words = Structure(self).program_line(line);
-        reduced(line, Structure::joined(&words))
     }
 
     /// The message of an event that is not a command's, reduced to its harmless

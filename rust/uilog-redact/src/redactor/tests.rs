@@ -60,26 +60,17 @@ fn quotes_inside_a_word_hide_nothing() {
 
 #[test]
 fn arguments_stay_arguments() {
-    let told = redactor(ArgvPolicy::Redacted).redact_argv(&[
-        "commit",
-        "-mit's",
-        "--config=auth.x.password='\"",
-        "",
-        "a b",
-    ]);
-    let told: Vec<_> = told
-        .text
-        .into_iter()
-        .map(|word| String::from_utf8(word).unwrap())
-        .collect();
+    let line =
+        br#"commit '-mit'\''s' '--config=auth.x.password='\''"' '' 'a b'"#;
+    let told = redactor(ArgvPolicy::Redacted).redact_arguments(line);
     assert_eq!(
-        told,
+        crate::arguments(&told.text),
         [
-            "commit",
-            "-m<redacted:message>",
-            "--config=auth.x.password=<redacted:config-value>",
-            "",
-            "a b"
+            &b"commit"[..],
+            b"-m<redacted:message>",
+            b"--config=auth.x.password=<redacted:config-value>",
+            b"",
+            b"a b"
         ]
     );
 }

@@ -34,21 +34,13 @@ use crate::words::Line;
 use crate::words::split;
 
 impl Structure<'_> {
-    /// The arguments of hg: one word for each option, with its value, and
-    /// each argument. No word has quotes.
-    pub(crate) fn arguments<W: AsRef<[u8]>>(
-        &self,
-        words: &[W],
-    ) -> Vec<Vec<u8>> {
-        parse::arguments(words, self)
-    }
-
-    /// The same for a line, in which hg has put each argument in quotes that
-    /// needs them.
+    /// A command line of hg's, in which each argument is in quotes that needs
+    /// them: one word for each option, with its value, and each argument. No
+    /// word has quotes.
     pub(crate) fn arguments_line(&self, line: &[u8]) -> Vec<Vec<u8>> {
         let (words, _) = split(line, 0, Line::Arguments);
         let words: Vec<_> = words.into_iter().map(|it| it.bytes).collect();
-        self.arguments(&words)
+        parse::arguments(&words, self)
     }
 
     /// Words as a line: those with blanks, which only dates and sets of

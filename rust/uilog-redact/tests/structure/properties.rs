@@ -7,7 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::contains;
+use crate::lines::line_of;
 use crate::message;
+use crate::redacted;
 use crate::redactor;
 use crate::text;
 
@@ -173,7 +175,7 @@ proptest! {
     /// looks harmless.
     #[test]
     fn each_byte_is_accounted_for(words in words()) {
-        let told = redactor().redact_argv(&words).text;
+        let told = redacted(&words);
         for word in &told {
             let (name, value) = match word.strip_prefix(b"--") {
                 Some(rest) => {
@@ -206,7 +208,7 @@ proptest! {
             prop_assert!(is_value, "{} in {:?}", text(word), words);
         }
         // The line, and what it is taken apart into, are the same.
-        let line = words_line(&words);
+        let line = line_of(&words);
         let redacted = redactor().redact_command(&line);
         prop_assert!(redacted.text.len() <= 16 * line.len() + 32);
     }
@@ -226,9 +228,9 @@ proptest! {
         let at = at.index(words.len() + 1);
         let word = [prefix.as_bytes(), secret.as_bytes()].concat();
         words.insert(at, word);
-        let told = redactor().redact_argv(&words).text.concat();
+        let told = redacted(&words).concat();
         prop_assert!(!contains(&told, secret.as_bytes()), "{}", text(&told));
-        let line = words_line(&words);
+        let line = line_of(&words);
         let told = redactor().redact_program(&line).text.into_owned();
         prop_assert!(!contains(&told, secret.as_bytes()), "{}", text(&told));
     }
@@ -252,19 +254,4 @@ proptest! {
         let told = message(event, &said);
         prop_assert_eq!(message(event, &told), told);
     }
-}
-
-fn words_line(words: &[Vec<u8>]) -> Vec<u8> {
-    let quoted = words.iter().map(|word| {
-        let mut quoted = b"'".to_vec();
-        for byte in word {
-            match byte {
-                b'\'' => quoted.extend_from_slice(br"'\''"),
-                other => quoted.push(*other),
-            }
-        }
-        quoted.push(b'\'');
-        quoted
-    });
-    quoted.collect::<Vec<_>>().join(&b' ')
 }

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use uilog_channel::commandlost;
 use uilog_channel::sink_config::SECTION;
 use uilog_channel::sink_config::SinkConfig;
@@ -12,7 +11,6 @@ use uilog_channel::wire;
 use uilog_event::event::Event;
 use uilog_event::event::Value;
 use uilog_redact::Redacted;
-use uilog_redact::Redactor;
 
 use super::size::MAX_HOOK_JSON;
 use super::size::MAX_MESSAGE_JSON;
@@ -82,26 +80,6 @@ pub(super) fn unchanged(text: &[u8]) -> Redacted<Cow<'_, [u8]>> {
     Redacted {
         text: Cow::Borrowed(text),
         places: Vec::new(),
-    }
-}
-
-/// A command line, all of which is arguments, even if it reads as if it had
-/// ended.
-pub(super) fn redacted_command<'t>(
-    redactor: &Redactor,
-    line: &'t [u8],
-) -> Redacted<Cow<'t, [u8]>> {
-    const EXITED: &[u8] = b" exited ";
-    const END: &[u8] = b" exited 0 after 0.00 seconds";
-    if memmem::find(line, EXITED).is_none() {
-        return redactor.redact_command(line);
-    }
-    let ended = [line, END].concat();
-    let Redacted { text, places } = redactor.redact_command(&ended);
-    let text = text.strip_suffix(END).unwrap_or(&text).to_vec();
-    Redacted {
-        text: Cow::Owned(text),
-        places,
     }
 }
 

@@ -15,7 +15,6 @@ use super::command::CANONICAL_COMMAND;
 use super::command::canonical_command;
 use super::command::foreign_program;
 use super::command::is_commands;
-use super::command::redacted_command;
 use super::command::unchanged;
 use super::size::MAX_MESSAGE_JSON;
 use super::size::MAX_NAME_BYTES;
@@ -145,7 +144,7 @@ impl Composer {
         let is_foreign = foreign_program(record).is_some();
         let redact = |text| match &self.redactor {
             Some(redactor) if is_foreign => redactor.redact_program(text),
-            Some(redactor) => redacted_command(redactor, text),
+            Some(redactor) => redactor.redact_arguments(text),
             None => unchanged(text),
         };
         let shown = if self.reduces {
