@@ -342,7 +342,11 @@ impl Run<'_> {
                 && let Some(at) = self.positional.get(before)
             {
                 let arg = &call.args[*at];
-                let start = value_start(&arg.bytes);
+                let start = match value {
+                    // It says itself where the value starts.
+                    Value::After(b'=') => 0,
+                    _ => value_start(&arg.bytes),
+                };
                 let rule = if is_secret_name(&arg.bytes[..start]) {
                     Rule::SECRET
                 } else {
