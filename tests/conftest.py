@@ -69,6 +69,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """No test leaves signals blocked, which commands of later tests inherit."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    yield
+    left = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    assert left == mask, f"left blocked: {left}"
+
+
 def tier_of(item: pytest.Item) -> Tier:
     """What runs a test."""
     if item.get_closest_marker("soak"):

@@ -270,7 +270,9 @@ def cgroup() -> Iterator[Path]:
         yield path
     finally:
         (path / "cgroup.kill").write_text("1")
-        until("its end", lambda: not (path / "cgroup.procs").read_text())
+        # A process that is ending is in the group, but not in its list.
+        events = path / "cgroup.events"
+        until("its end", lambda: "populated 0" in events.read_text())
         path.rmdir()
 
 

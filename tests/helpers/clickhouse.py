@@ -6,12 +6,14 @@ Must not know the queries.
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
+import signal
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +78,23 @@ KINDS = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"]
 STATUSES = ["Unset", "Ok", "Error"]
 
 
+@contextlib.contextmanager
+def own_signals() -> Iterator[None]:
+    """The engine blocks SIGPIPE in the thread that calls it, and the commands
+    of later tests would inherit that."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 class ClickHouse:
     """The engine, with the tables of one collector."""
 
     def __init__(self, schema: str) -> None:
-        self._session = session.Session()
+        with own_signals():
+            self._session = session.Session()
         order = "ENGINE = MergeTree ORDER BY (ServiceName, Timestamp)"
         self._run(f"CREATE TABLE otel_traces ({TRACES}) {order}")
         self._run(f"CREATE TABLE otel_logs ({LOGS}{SCHEMAS[schema]}) {order}")
@@ -90,7 +104,9 @@ class ClickHouse:
         self._session.close()
 
     def _run(self, sql: str, **parameters: str) -> str:
-        return str(self._session.query(sql, "JSONEachRow", params=parameters))
+        with own_signals():
+            told = self._session.query(sql, "JSONEachRow", params=parameters)
+        return str(told)
 
     def ask(self, sql: str, **parameters: str) -> list[dict[str, Any]]:
         """What a query answers, row by row."""
