@@ -51,10 +51,11 @@ pub(crate) fn find(text: &[u8], found: &mut Vec<Finding>) {
 
 /// Finds secrets in a command line that is already split: the first word may be
 /// a program, and no character in the others has a meaning for a shell.
-pub(crate) fn find_in_words(words: &[Word], found: &mut Vec<Finding>) {
-    let args = words
-        .iter()
-        .map(|word| Arg::in_list(word.clone(), word.is_quoted()));
+pub(crate) fn find_in_words(words: Vec<Word>, found: &mut Vec<Finding>) {
+    let args = words.into_iter().map(|word| {
+        let is_quoted = word.is_quoted();
+        Arg::in_list(word, is_quoted)
+    });
     let command = Command {
         args: args.collect(),
         ..Command::default()

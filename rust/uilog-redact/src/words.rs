@@ -20,7 +20,7 @@ pub(crate) enum Line {
 }
 
 /// A word, and where it stood.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Word {
     /// Without quotes.
     pub(crate) bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub(crate) struct Word {
 }
 
 /// Bytes of a word that follow one another in the line, too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Piece {
     /// In the word.
     start: usize,

@@ -58,26 +58,8 @@ impl Redactor {
             View::Word => {
                 self.find(text, Scope::Word, 0, found);
             }
-            View::Command => {
-                let end = arguments_end(text);
-                let (words, _) = split(&text[..end], 0, Line::Arguments);
-                self.find_in_options(&words, found);
-                self.find_in_command(text, &words, found);
-            }
-            View::Arguments => {
-                let (words, _) = split(text, 0, Line::Arguments);
-                self.find_in_options(&words, found);
-                self.find_in_command(text, &words, found);
-            }
-            View::Program => {
-                let (words, _) = split(text, 0, Line::Arguments);
-                if let Some((program, arguments)) = words.split_first()
-                    && programs::has_options_of_hg(&program.bytes)
-                {
-                    self.find_in_options(arguments, found);
-                }
-                self.find_in_command(text, &words, found);
-                self.find_across_words(&words, found);
+            View::Command | View::Arguments | View::Program => {
+                self.find_in_line(text, view, found);
             }
             View::Alias => {
                 self.find(text, Scope::Text, 0, found);
@@ -93,44 +75,63 @@ impl Redactor {
     }
 
     /// Finds secrets in a command line as hg logs it.
-    fn find_in_command(
-        &self,
-        text: &[u8],
-        words: &[Word],
-        found: &mut Vec<Finding>,
-    ) {
-        let mut inner = Vec::new();
-        let is_plain = self.find(text, Scope::Text, 0, &mut inner);
-        drop_partial_words(words, &mut inner);
-        found.append(&mut inner);
-        if !is_plain {
-            programs::find_in_words(words, found);
+    fn find_in_line(&self, text: &[u8], view: View, found: &mut Vec<Finding>) {
+        let end = match view {
+            View::Command => arguments_end(text),
+            _ => text.len(),
+        };
+        let (words, _) = split(&text[..end], 0, Line::Arguments);
+        let is_plain = self.find(text, Scope::Text, 0, found);
+        drop_partial_words(&words, found);
+        let is_program = view == View::Program;
+        match words.split_first() {
+            Some((program, arguments)) if is_program => {
+                if programs::has_options_of_hg(&program.bytes) {
+                    self.find_in_options(arguments, found);
+                }
+            }
+            _ => self.find_in_options(&words, found),
         }
-        for word in words {
+        for word in &words {
             // A piece of the line cannot contain what the line does not.
             if !is_plain || !word.is_one_piece() {
                 self.find_in_word(word, 0, found);
             }
+        }
+        if is_program && words.iter().any(Word::is_quoted) {
+            self.find_across_words(&words, found);
+        }
+        if !is_plain {
+            programs::find_in_words(words, found);
         }
     }
 
     /// Finds what several arguments show together, whichever of them are in
     /// quotes: `'Password:' X`.
     fn find_across_words(&self, words: &[Word], found: &mut Vec<Finding>) {
-        let texts: Vec<_> = words.iter().map(|word| &word.bytes[..]).collect();
+        let mut text = Vec::new();
+        let mut starts = Vec::new();
+        for word in words {
+            starts.push(text.len());
+            text.extend_from_slice(&word.bytes);
+            text.push(b' ');
+        }
+        text.pop();
         let mut inner = Vec::new();
-        self.find(&texts.join(&b' '), Scope::Text, 0, &mut inner);
+        self.find(&text, Scope::Text, 0, &mut inner);
         for inner in inner {
-            let mut start = 0;
-            for word in words {
-                let end = start + word.bytes.len();
-                let from = inner.range.start.max(start);
-                let to = inner.range.end.min(end);
+            let range = &inner.range;
+            let first = starts.partition_point(|start| *start <= range.start);
+            let first = first.saturating_sub(1);
+            let words = words[first..].iter().zip(&starts[first..]);
+            for (word, start) in words.take_while(|it| *it.1 < range.end) {
+                steps::add(1);
+                let from = range.start.max(*start) - start;
+                let to = range.end.min(start + word.bytes.len()) - start;
                 if from < to {
-                    let range = word.in_line(&(from - start..to - start));
+                    let range = word.in_line(&(from..to));
                     found.push(inner.clone().at(range));
                 }
-                start = end + 1;
             }
         }
     }
