@@ -18,10 +18,12 @@ use std::path::Path;
 
 use uilog_redact::Policy;
 use uilog_redact::Redactor;
+use uilog_redact::arguments;
 use uilog_redact::rules;
 
 use crate::escapes::unescaped;
 use crate::format::Line;
+use crate::format::Marked;
 use crate::format::is_left;
 use crate::format::marked;
 use crate::lines::line_of;
@@ -116,62 +118,51 @@ fn every_secret_goes_and_nothing_around_it() {
 #[test]
 fn a_program_hides_the_same_by_itself_as_in_a_hook() {
     let redactor = redactor();
-    let mut lines_of_programs = 0;
+    let lines = command_lines("secrets.txt");
     let mut leaks = 0;
-    for line in texts("secrets.txt") {
-        let marked = marked(&line.text);
-        let Some(command_line) = as_logged(&line.event, &marked.text) else {
-            continue;
-        };
-        lines_of_programs += 1;
-        let redacted = redactor.redact_program(&command_line);
+    for (number, marked, line) in &lines {
+        let redacted = redactor.redact_program(line);
         for (_, secret) in &marked.secrets {
             if is_left(secret, &redacted.text, &marked.wanted) {
                 leaks += 1;
-                println!(
-                    "line {}: leaks {}\n   {}",
-                    line.number,
-                    String::from_utf8_lossy(secret),
-                    String::from_utf8_lossy(&redacted.text)
-                );
+                let secret = String::from_utf8_lossy(secret);
+                let left = String::from_utf8_lossy(&redacted.text);
+                println!("line {number}: leaks {secret}\n   {left}");
             }
         }
     }
-    println!("{lines_of_programs} command lines: {leaks} leaks");
-    assert!(
-        lines_of_programs >= MIN_SECRETS,
-        "{lines_of_programs} are too few"
-    );
+    println!("{} command lines: {leaks} leaks", lines.len());
+    assert!(lines.len() >= MIN_SECRETS, "{} are too few", lines.len());
     assert_eq!(leaks, 0, "secrets leak");
 }
 
 #[test]
 fn next_to_nothing_harmless_goes_from_a_programs_command_line() {
     let redactor = redactor();
-    let mut lines_of_programs = 0;
+    let lines = command_lines("harmless.txt");
     let mut alarms = 0;
-    for line in texts("harmless.txt") {
-        let Some(command_line) = as_logged(&line.event, &unescaped(&line.text))
-        else {
-            continue;
-        };
-        lines_of_programs += 1;
-        let redacted = redactor.redact_program(&command_line);
+    for (number, _, line) in &lines {
+        let redacted = redactor.redact_program(line);
         if !redacted.places.is_empty() {
             alarms += 1;
-            println!(
-                "line {}: {}",
-                line.number,
-                String::from_utf8_lossy(&redacted.text)
-            );
+            let left = String::from_utf8_lossy(&redacted.text);
+            println!("line {number}: {left}");
         }
     }
-    println!("{lines_of_programs} command lines: {alarms} false alarms");
-    assert!(
-        lines_of_programs >= MIN_HARMLESS,
-        "{lines_of_programs} are too few"
-    );
-    assert!(alarms * 100 <= lines_of_programs * MAX_FALSE_ALARMS_PERCENT);
+    println!("{} command lines: {alarms} false alarms", lines.len());
+    assert!(lines.len() >= MIN_HARMLESS, "{} are too few", lines.len());
+    assert!(alarms * 100 <= lines.len() * MAX_FALSE_ALARMS_PERCENT);
+}
+
+/// The texts of a file that are command lines of programs, by their numbers, and
+/// how `uilog run` logs them.
+fn command_lines(name: &str) -> Vec<(usize, Marked, Vec<u8>)> {
+    let lines = texts(name).into_iter().filter_map(|line| {
+        let marked = marked(&line.text);
+        let logged = as_logged(&line.event, &marked.text)?;
+        Some((line.number, marked, logged))
+    });
+    lines.collect()
 }
 
 /// The command line of a hook or of a text as hg would log it, if it is one
@@ -192,24 +183,9 @@ fn as_logged(event: &str, text: &[u8]) -> Option<Vec<u8>> {
     if command.contains(|it| OF_SHELLS.contains(it) || others.contains(it)) {
         return None;
     }
-    let mut words = Vec::new();
-    let mut word = None;
-    let mut is_quoted = false;
-    for letter in command.chars() {
-        match letter {
-            '\'' => {
-                is_quoted = !is_quoted;
-                word.get_or_insert_with(String::new);
-            }
-            ' ' if !is_quoted => words.extend(word.take()),
-            _ => word.get_or_insert_with(String::new).push(letter),
-        }
-    }
-    words.extend(word);
-    if is_quoted || words.len() < 2 {
-        return None;
-    }
-    Some(line_of(&words))
+    let is_closed = command.matches('\'').count() % 2 == 0;
+    let words = arguments(command.as_bytes());
+    (is_closed && words.len() > 1).then(|| line_of(&words))
 }
 
 #[test]
