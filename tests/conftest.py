@@ -37,6 +37,9 @@ from tools.common import (
 # `make test` builds it, where there is a C compiler.
 CHGS = sorted((Path(__file__).parent.parent / ".cache").glob("chg-*/chg"))
 
+# The signals that are blocked when no test has run yet.
+SIGNAL_MASK = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
 # What a home begins with.
 # An agent ends with what it has to do: so whoever waits for a home's processes
 # waits for its records, and no process outlives its test.
@@ -71,11 +74,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def own_signals() -> Iterator[None]:
-    """No test leaves signals blocked, which commands of later tests inherit."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    """No test or fixture leaves signals blocked, which commands of later tests
+    inherit."""
     yield
-    left = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    assert left == mask, f"left blocked: {left}"
+    left = signal.pthread_sigmask(signal.SIG_SETMASK, SIGNAL_MASK)
+    assert left == SIGNAL_MASK, f"left blocked: {left}"
 
 
 def tier_of(item: pytest.Item) -> Tier:
